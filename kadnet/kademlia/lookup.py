@@ -1,0 +1,315 @@
+"""The iterative lookup as a machine: who to ask next, when to stop waiting, when it is done.
+
+The paper (Maymounkov and Mazières 2002, section 2.3) asks α contacts at a time towards a target until the k closest
+have answered. This one differs where the paper is slow:
+
+- Parallelism is continuous. There are no rounds: every answer, failure and timer frees a slot at once.
+- A slot is freed by a short timer (a retransmission time-out for that very peer), not by a failure. The request stays
+  open: a late answer still counts. One retransmission goes out when the slot is freed.
+- When α answers in a row brought nobody closer, the walk has arrived; the rest of the k closest are asked at once.
+
+The machine does no I/O and reads no clock. Whoever drives it calls `advance(now)` after every input and when the time
+it was given has come, performs the `Ask`s, and feeds back `on_reply` and `on_failure`. Invariants, held by property
+tests: nobody is asked twice at one endpoint with one attempt; while a contact among the k closest live ones is
+unasked, every slot is in use; a walk always ends.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from kadnet.kademlia.contact import Contact
+
+
+@dataclass(frozen=True, slots=True)
+class LookupSettings:
+    """`k`: how many of the closest have to answer. `parallelism`: α while approaching. `attempts`: requests per peer.
+
+    `arrived_parallelism`: requests in flight once α answers in a row brought nobody closer (k of the paper's last
+    round). `max_candidates`: whom it remembers, closest first; a hostile answer cannot make it remember more.
+    `max_endpoints`: how many addresses of one ID are tried, since the first one handed on may be a lie.
+    """
+
+    k: int = 16
+    parallelism: int = 3
+    arrived_parallelism: int = 16
+    attempts: int = 2
+    max_candidates: int = 192
+    max_endpoints: int = 3
+
+
+class Ask(NamedTuple):
+    """Send the query to `contact`; `attempt` counts from 1, a second one goes to the same peer again."""
+
+    contact: Contact
+    attempt: int
+
+
+class State(Enum):
+    NEW = "not asked"
+    WAITING = "asked"
+    LATE = "late"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class Candidate:
+    """One peer in a walk: where it can be asked and how far that has come."""
+
+    __slots__ = (
+        "answered_at",
+        "asked_at",
+        "attempt",
+        "brought",
+        "contact",
+        "deadline",
+        "hop",
+        "others",
+        "state",
+        "tried",
+    )
+
+    def __init__(self, contact: Contact, hop: int) -> None:
+        self.contact = contact
+        self.hop = hop
+        self.state = State.NEW
+        self.attempt = 0
+        self.deadline = math.inf
+        self.asked_at = math.nan
+        self.answered_at = math.nan
+        self.brought = 0
+        self.others: list[Contact] = []
+        self.tried = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTrace:
+    """One peer of a finished walk, for people: `hop` 1 was known beforehand, `rtt` seconds or None."""
+
+    contact: Contact
+    hop: int
+    attempts: int
+    started: float
+    rtt: float | None
+    state: str
+    brought: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookupOutcome:
+    """What a walk found: the live contacts closest to the target, nearest first, and what it took.
+
+    `queries` counts requests sent, `hops` the depth of the deepest answer that was needed, `reason` why it ended.
+    """
+
+    target: int
+    closest: tuple[Contact, ...]
+    queries: int
+    answers: int
+    hops: int
+    reason: str
+    trace: tuple[QueryTrace, ...]
+
+
+ARRIVED = "the closest have all answered"
+NOBODY_LEFT = "nobody was left to ask"
+STOPPED = "stopped"
+
+
+class Lookup:
+    """One walk towards `target` (a position as an integer)."""
+
+    __slots__ = (
+        "_by_id", "_order", "_own", "_settings", "_since_closer", "_target", "_timeout", "_waiting",
+        "answers", "queries", "reason", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: int,
+        seeds: Iterable[Contact],
+        settings: LookupSettings,
+        *,
+        own_id: bytes,
+        timeout: Callable[[Contact], float],
+        now: float,
+    ) -> None:
+        """`seeds` are the contacts known beforehand; `timeout` gives the short timer of a contact in seconds."""
+        self._target = target
+        self._settings = settings
+        self._own = own_id
+        self._timeout = timeout
+        self._by_id: dict[bytes, Candidate] = {}
+        self._order: list[tuple[int, bytes, Candidate]] = []
+        self._waiting: list[Candidate] = []
+        self._since_closer = 0
+        self.queries = 0
+        self.answers = 0
+        self.reason: str | None = None
+        self.started = now
+        for contact in seeds:
+            self._learn(contact, 1)
+
+    @property
+    def done(self) -> bool:
+        return self.reason is not None
+
+    def on_reply(self, peer: bytes, contacts: Iterable[Contact], now: float) -> None:
+        """`peer` answered, perhaps late, and named `contacts`. Who was not asked changes nothing."""
+        candidate = self._by_id.get(peer)
+        if candidate is None or self.done or candidate.attempt == 0 or candidate.state is State.ANSWERED:
+            return
+        self._settle(candidate, State.ANSWERED)
+        candidate.answered_at = now
+        self.answers += 1
+        nearest = self._order[0][0]
+        hop = candidate.hop + 1
+        for contact in contacts:
+            candidate.brought += self._learn(contact, hop)
+        self._since_closer = 0 if self._order[0][0] < nearest else self._since_closer + 1
+
+    def on_failure(self, peer: bytes, now: float) -> None:
+        """No answer of `peer` will come any more, or it cannot be asked."""
+        candidate = self._by_id.get(peer)
+        if candidate is None or self.done or candidate.state in (State.ANSWERED, State.FAILED, State.NEW):
+            return
+        self._give_up(candidate)
+
+    def stop(self, reason: str = STOPPED) -> None:
+        """End here: the value was found, or nobody wants to know any more."""
+        if self.reason is None:
+            self.reason = reason
+            self._waiting.clear()
+
+    def advance(self, now: float) -> tuple[list[Ask], float | None]:
+        """What to send now, and when to come back if nothing happens before. None when it is done."""
+        if self.done:
+            return [], None
+        asks: list[Ask] = []
+        if self._waiting:
+            self._expire(now, asks)
+        self._fill(now, asks)
+        if self.done:
+            return [], None
+        return asks, min([candidate.deadline for candidate in self._waiting], default=None)
+
+    def closest(self, count: int) -> list[Contact]:
+        """The contacts that answered, nearest to the target first."""
+        found = [candidate.contact for _, _, candidate in self._order if candidate.state is State.ANSWERED]
+        return found[:count]
+
+    def outcome(self) -> LookupOutcome:
+        """The result as it stands; final when `done`."""
+        asked = sorted((c for c in self._by_id.values() if c.attempt or c.tried > 1), key=lambda c: c.asked_at)
+        trace = tuple(
+            QueryTrace(
+                c.contact,
+                c.hop,
+                c.attempt,
+                c.asked_at - self.started,
+                c.answered_at - c.asked_at if c.state is State.ANSWERED else None,
+                c.state.value,
+                c.brought,
+            )
+            for c in asked
+        )
+        hops = max((c.hop for c in asked if c.state is State.ANSWERED), default=0)
+        closest = tuple(self.closest(self._settings.k))
+        return LookupOutcome(self._target, closest, self.queries, self.answers, hops, self.reason or "", trace)
+
+    def _learn(self, contact: Contact, hop: int) -> bool:
+        """Remember a contact; True when the ID is new to this walk."""
+        known = self._by_id.get(contact.id)
+        if known is not None:
+            if contact.endpoint != known.contact.endpoint and known.state is not State.ANSWERED:
+                self._another_endpoint(known, contact)
+            return False
+        if contact.id == self._own:
+            return False
+        distance = contact.position ^ self._target
+        order = self._order
+        if len(order) >= self._settings.max_candidates:
+            farthest = order[-1]
+            if distance >= farthest[0] or farthest[2].state is not State.NEW:
+                return False
+            order.pop()
+            del self._by_id[farthest[1]]
+        candidate = Candidate(contact, hop)
+        self._by_id[contact.id] = candidate
+        insort(order, (distance, contact.id, candidate))
+        return True
+
+    def _another_endpoint(self, known: Candidate, contact: Contact) -> None:
+        """Whoever handed on an address first may have been wrong: keep a few others to fall back on."""
+        others = known.others
+        if known.tried + len(others) >= self._settings.max_endpoints or contact in others:
+            return
+        others.append(contact)
+        if known.state is State.FAILED:
+            self._next_endpoint(known)
+
+    def _next_endpoint(self, candidate: Candidate) -> None:
+        candidate.contact = candidate.others.pop(0)
+        candidate.tried += 1
+        candidate.attempt = 0
+        candidate.state = State.NEW
+
+    def _give_up(self, candidate: Candidate) -> None:
+        self._settle(candidate, State.FAILED)
+        if candidate.others:
+            self._next_endpoint(candidate)
+
+    def _settle(self, candidate: Candidate, state: State) -> None:
+        if candidate.state is State.WAITING:
+            self._waiting.remove(candidate)
+        candidate.state = state
+        candidate.deadline = math.inf
+
+    def _expire(self, now: float, asks: list[Ask]) -> None:
+        """Short timers that have run out: free the slot, and ask once more where an attempt is left."""
+        for candidate in [c for c in self._waiting if c.deadline <= now]:
+            if candidate.attempt < self._settings.attempts:
+                self._ask(candidate, now, asks)
+            else:
+                self._settle(candidate, State.LATE)
+                if candidate.others:
+                    self._next_endpoint(candidate)
+
+    def _fill(self, now: float, asks: list[Ask]) -> None:
+        """Use every free slot on the k closest that may still answer; end when there is nothing left to wait for."""
+        settings = self._settings
+        arrived = self._since_closer >= settings.parallelism
+        slots = settings.arrived_parallelism if arrived else settings.parallelism
+        slots -= sum(1 for c in self._waiting if c.attempt == 1)
+        considered = 0
+        unsettled = False
+        for _, _, candidate in self._order:
+            state = candidate.state
+            if state is State.FAILED or state is State.LATE:
+                continue
+            considered += 1
+            if state is not State.ANSWERED:
+                unsettled = True
+                if state is State.NEW and slots > 0:
+                    slots -= 1
+                    self._waiting.append(candidate)
+                    candidate.state = State.WAITING
+                    self._ask(candidate, now, asks)
+            if considered >= settings.k:
+                break
+        if not unsettled:
+            self.reason = ARRIVED if considered >= settings.k else NOBODY_LEFT
+            self._waiting.clear()
+
+    def _ask(self, candidate: Candidate, now: float, asks: list[Ask]) -> None:
+        candidate.attempt += 1
+        if candidate.attempt == 1:
+            candidate.asked_at = now
+        candidate.deadline = now + self._timeout(candidate.contact)
+        self.queries += 1
+        asks.append(Ask(candidate.contact, candidate.attempt))

@@ -1,0 +1,256 @@
+"""Put and get: records into the overlay and out of it again.
+
+A put signs the next entry, keeps it on our own disk, walks to its key and stores it with the closest nodes; holders
+that know a newer one say so, and then it is signed once more above theirs. A get walks to the key and returns what
+verifies. What both rest on (walks, storing, our own records) lives in the neighbouring files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from kadnet.errors import InputError, NotConnected
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.overlay.published import Publication, Published, longest_lease
+from kadnet.overlay.rpc import Rpc
+from kadnet.overlay.store import RecordStore
+from kadnet.overlay.walk import Fetched, Walk, newest
+from kadnet.wire.keys import Key
+from kadnet.wire.kinds import BLOB, KINDS
+from kadnet.wire.messages import Carried, Ping, Pong, Status, Store, Stored
+from kadnet.wire.records import Parsed, Record, parse
+
+
+@dataclass(frozen=True, slots=True)
+class ValueEntry:
+    """One value under a key. `publisher` and `seq` are None for a blob; `expires` is Unix seconds, None for a blob."""
+
+    value: bytes
+    publisher: bytes | None
+    seq: int | None
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutcome:
+    """What a put came to: `replicas` other nodes acknowledged it of `wanted`; `key` is where it lies."""
+
+    key: Key
+    seq: int
+    replicas: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetOutcome:
+    """The values under a key, ours first, and the walk that brought them (None: it was all here)."""
+
+    key: Key
+    entries: tuple[ValueEntry, ...]
+    walk: LookupOutcome | None
+    seconds: float
+
+
+class Archive:
+    """The records of the overlay, as one node reaches them."""
+
+    def __init__(
+        self,
+        walk: Callable[..., Walk],
+        rpc: Rpc,
+        store: RecordStore,
+        published: Published,
+        *,
+        own_id: bytes,
+        replicas: int,
+        serves: bool,
+        is_far: Callable[[int, int], bool],
+        now: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._walk = walk
+        self._rpc = rpc
+        self._store = store
+        self._published = published
+        self._own_id = own_id
+        self._replicas = replicas
+        self._serves = serves
+        self._is_far = is_far
+        self._now = now
+        self._wall = wall
+
+    async def get(self, key: Key) -> GetOutcome:
+        """Everything live under `key`. NotConnected when nobody could be asked and nothing is here."""
+        started = self._now()
+        own = self._own_records(key)
+        if key.kind == BLOB and own:
+            return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started)
+        walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas)
+        outcome = await walk.run()
+        found = newest((own, walk.records, walk.cached_only))
+        if not found and not outcome.answers:
+            raise NotConnected("nobody could be asked: this node has no live peer")
+        return GetOutcome(key, _entries(found, self._own_id), outcome, self._now() - started)
+
+    async def put(
+        self, key: Key, value: bytes | None, *, lease: int | None = None, if_seq: int | None = None
+    ) -> PutOutcome:
+        """Publish `value` (None: a tombstone) under a shared key or an owned one of ours.
+
+        `lease` seconds, at most what the kind allows. Raises InputError, Conflict (`if_seq`), StorageFailed.
+        """
+        if key.kind == BLOB:
+            raise InputError("a blob's address is made from its bytes: use put_blob")
+        if key.publisher not in (None, self._own_id):
+            raise InputError(f"{key} belongs to another node; only it can write there")
+        rules = KINDS[key.kind]
+        if value is not None and len(value) > rules.max_value:
+            raise _too_large(len(value), rules.max_value)
+        lease = _lease(lease, rules.max_tombstone if value is None else longest_lease(key.kind))
+        walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas)
+        outcome = await walk.run()
+        mine = newest((walk.records, walk.cached_only)).get(self._own_id)
+        met = None if mine is None else mine.parsed.seq
+        publication = await self._published.put_entry(key, value, lease, met, if_seq)
+        replicas, stale = await self.store_with(outcome.closest, publication)
+        if stale is not None:  # a holder has a newer one of ours than the walk met: sign above it, once
+            publication = await self._published.put_entry(key, value, lease, stale, None)
+            replicas, _ = await self.store_with(outcome.closest, publication)
+        await self._note(publication, replicas)
+        return PutOutcome(key, publication.parsed.seq, replicas, self._replicas)
+
+    async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
+        """Store bytes under their own hash. Raises InputError when they are too many."""
+        rules = KINDS[BLOB]
+        if len(data) > rules.max_value:
+            raise _too_large(len(data), rules.max_value)
+        lease = _lease(lease, longest_lease(BLOB))
+        key = Key.blob_of(data)
+        publication = await self._published.put_blob(data, lease)
+        replicas = await self._publish(publication)
+        return PutOutcome(key, 0, replicas, self._replicas)
+
+    async def renew(self, key: bytes) -> None:
+        """Sign our record under `key` again where it is an entry, and store it with whoever is closest now."""
+        publication = await self._published.renew(key)
+        if publication is not None:
+            await self._publish(publication)
+
+    async def replicate(self, key: bytes) -> None:
+        """Offer what we hold under `key` to the closest nodes, as a holder: same bytes, what remains of its life."""
+        outcome = await self._walk(key, k=self._replicas).run()
+        for held in self._store.get(key):
+            if not held.cached:
+                await self._store_record(outcome.closest, parse(held.record), int(held.remaining))
+        await self._store.replicated(key)
+
+    async def store_with(self, closest: tuple[Contact, ...], publication: Publication) -> tuple[int, int | None]:
+        """Store one of our records with each of `closest`: how many acknowledged, and the highest seq above ours."""
+        remaining = publication.remaining(self._wall())
+        position = int.from_bytes(publication.parsed.key, "big")
+        if self._serves and not self._is_far(position, self._replicas):
+            # We are among the closest ourselves: whoever walks here will ask us.
+            self._store.put(publication.parsed, remaining, b"", False, lambda _status, _seq: None)
+        return await self._store_record(closest, publication.parsed, remaining)
+
+    async def _publish(self, publication: Publication) -> int:
+        outcome = await self._walk(publication.parsed.key, k=self._replicas).run()
+        replicas, _ = await self.store_with(outcome.closest, publication)
+        await self._note(publication, replicas)
+        return replicas
+
+    async def _note(self, publication: Publication, replicas: int) -> None:
+        # Nobody had it: try again soon. Otherwise at half its lease, when holders still have it.
+        again = publication.lease / 2 if replicas else 60.0
+        await self._published.stored(publication.parsed.key, publication.parsed.seq, replicas, again)
+
+    def _own_records(self, key: Key) -> dict[bytes, Fetched]:
+        """What is here: our own publication and what we hold for others."""
+        held = {h.publisher: Fetched(parse(h.record), int(h.remaining)) for h in self._store.get(key.hash)}
+        own: dict[bytes, Fetched] = {}
+        publication = self._published.get(key.hash)
+        if publication is not None:
+            own[publication.parsed.publisher] = Fetched(publication.parsed, publication.remaining(self._wall()))
+        return newest((held, own))
+
+    async def _store_record(
+        self, closest: tuple[Contact, ...], parsed: Parsed, remaining: int
+    ) -> tuple[int, int | None]:
+        """STORE to all at once and wait for all: (acknowledged, highest seq that stands above ours)."""
+        if not closest:
+            return 0, None
+        tally = _Tally(len(closest))
+        for contact in closest:
+            self._store_one(contact, parsed, remaining, tally, again=True)
+        await tally.finished.wait()
+        return tally.acknowledged, tally.stale
+
+    def _store_one(self, contact: Contact, parsed: Parsed, remaining: int, tally: _Tally, again: bool) -> None:
+        record: Record = parsed.record
+        carried = Carried(record.kind, record.payload, record.signature, remaining, False)
+
+        def answered(answer: Stored, _rtt: float, _now: float) -> None:
+            if answer.status == Status.BAD_TOKEN and again:
+                self._rpc.ask(contact, Ping, (), fresh_token, tally.failed, attempts=2)
+                return
+            if answer.status == Status.STALE and answer.seq > parsed.seq:
+                tally.stale = max(tally.stale or 0, answer.seq)
+            tally.settle(answer.status == Status.OK)
+
+        def fresh_token(_answer: Pong, _rtt: float, _now: float) -> None:
+            self._store_one(contact, parsed, remaining, tally, again=False)
+
+        self._rpc.ask(contact, Store, (carried,), answered, tally.failed, attempts=3)
+
+
+class _Tally:
+    """Answers still to come, and what they said."""
+
+    __slots__ = ("acknowledged", "finished", "outstanding", "stale")
+
+    def __init__(self, outstanding: int) -> None:
+        self.outstanding = outstanding
+        self.acknowledged = 0
+        self.stale: int | None = None
+        self.finished = trio.Event()
+
+    def failed(self, _reason: str) -> None:
+        self.settle(False)
+
+    def settle(self, acknowledged: bool) -> None:
+        self.acknowledged += acknowledged
+        self.outstanding -= 1
+        if not self.outstanding:
+            self.finished.set()
+
+
+def _entries(found: dict[bytes, Fetched], own_id: bytes) -> tuple[ValueEntry, ...]:
+    """Live values, ours first, then by publisher. Tombstones are not values."""
+    entries = []
+    for publisher, fetched in sorted(found.items(), key=lambda item: (item[0] != own_id, item[0])):
+        value = fetched.parsed.value
+        if value is None:
+            continue
+        entry = fetched.parsed.entry
+        if entry is None:
+            entries.append(ValueEntry(value, None, None, None))
+        else:
+            entries.append(ValueEntry(value, publisher, entry.seq, entry.expires))
+    return tuple(entries)
+
+
+def _lease(asked: int | None, most: int) -> int:
+    if asked is None:
+        return most
+    if not 1 <= asked <= most:
+        raise InputError(f"a record of this kind lives 1 to {most} seconds, not {asked}")
+    return asked
+
+
+def _too_large(size: int, limit: int) -> InputError:
+    hint = f"store at most {limit} bytes under a key"
+    return InputError(f"the value has {size} bytes; at most {limit} fit", hint=hint)

@@ -1,0 +1,458 @@
+"""The overlay: the face of this room. It builds the parts, passes them each other's functions, and runs them.
+
+What a part decides it decides in its own file; here stands only who tells whom. One nursery, opened by `run`, holds
+every task; cancelling it closes every socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import trio
+
+from kadnet.errors import KadnetError, NotConnected, StorageFailed
+from kadnet.events import BootstrapFailed, ContactAdded, ContactLost, Events, Joined, LookupEnded, RecordStored
+from kadnet.identity.address import Address, Endpoint, family, text
+from kadnet.identity.keys import Identity
+from kadnet.kademlia.buckets import BucketView, Change, ChangeKind
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.keyspace import position, position_bytes, random_in_bucket
+from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.revalidation import Ping as PingAction
+from kadnet.kademlia.rtt import NodeRtt
+from kadnet.kademlia.table import RoutingTable
+from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
+from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, ping
+from kadnet.overlay.peercache import PeerCache
+from kadnet.overlay.peers import ContactBook, Peer, PeerBook
+from kadnet.overlay.published import Published
+from kadnet.overlay.responder import Responder, Surroundings
+from kadnet.overlay.rpc import Asker, Hooks, Rpc, RpcCounters
+from kadnet.overlay.settings import OverlaySettings, Tuning
+from kadnet.overlay.store import RecordStore, StoreCounters
+from kadnet.overlay.upkeep import Action, Refresh, Renew, Replicate, Scan, Sweep, Task, Upkeep
+from kadnet.overlay.walk import Means, Walk
+from kadnet.pump import Handle, Pump, Timer
+from kadnet.runtime import Runtime
+from kadnet.storage import Database
+from kadnet.transport import Datagrams
+from kadnet.wire import messages
+from kadnet.wire.keys import Key
+from kadnet.wire.records import Parsed
+
+
+class PingOutcome(NamedTuple):
+    """Who answered a ping, where, and in how many seconds."""
+
+    id: bytes
+    endpoint: Endpoint
+    rtt: float
+
+
+@dataclass(slots=True)
+class OverlayCounters:
+    """`checks_over_budget`: strangers not checked because their subnet, or all together, asked too often."""
+
+    lookups: int = 0
+    checks_over_budget: int = 0
+    upkeep_failed: int = 0
+
+
+class Overlay:
+    """One node's part in the overlay."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        runtime: Runtime,
+        pump: Pump,
+        events: Events,
+        *,
+        records: Database,
+        peers: Database,
+        sockets: Sequence[Datagrams],
+        bootstrap: Sequence[Address],
+        settings: OverlaySettings,
+        tuning: Tuning | None = None,
+        own_scope: int,
+    ) -> None:
+        """`sockets`: bound ports, at most one per family. `own_scope`: how local our listen address is, which decides
+        within which addresses subnet quotas are waived."""
+        self.settings = settings
+        self.tuning = tuning = tuning if tuning is not None else Tuning()
+        self.counters = OverlayCounters()
+        self._identity = identity
+        self._runtime = runtime
+        self._pump = pump
+        self._events = events
+        self._sockets = sockets
+        self._own_scope = own_scope
+        now = runtime.now
+        network = settings.network()
+
+        # No quota within the scope of our own listen address, unless that is public.
+        self._waive_scope = own_scope if own_scope < 2 else -1
+        table_settings = replace(tuning.table, waive_scope=self._waive_scope)
+        self._tables = {
+            family(socket.local): RoutingTable(identity.public, table_settings, runtime.rng) for socket in sockets
+        }
+        self._handles: dict[int, Handle[PingAction]] = {
+            number: pump.add(table, partial(self._revalidate, number)) for number, table in self._tables.items()
+        }
+        self._contacts = ContactBook(identity.public, tuning.peers)
+        self.rpc = Rpc(
+            identity,
+            network,
+            pump=pump,
+            now=now,
+            entropy=runtime.entropy,
+            peers=PeerBook(identity, network, tuning.peers),
+            rtt=NodeRtt(tuning.rto),
+            hooks=Hooks(self._serve, self._answered, self._failed, self._requested, self._claimed),
+            serves=settings.serves,
+            settings=tuning.rpc,
+            tokens=tuning.tokens,
+        )
+        store_settings = replace(tuning.store, max_bytes=settings.store_mib * 2**20)
+        self._store = RecordStore(records, store_settings, now=now, wall=runtime.wall, rng=runtime.rng)
+        self._published = Published(records, identity, network, runtime.wall, tuning.max_published)
+        self._responder = Responder(
+            self._store,
+            Surroundings(self._closest, self._is_far, self._waived, runtime.wall, self._record_stored),
+            network=network,
+            serves=settings.serves,
+            far_count=2 * tuning.table.k,
+        )
+        self._means = Means(
+            rpc=self.rpc,
+            pump=pump,
+            now=now,
+            wall=runtime.wall,
+            contacts=self._contacts,
+            closest=self._closest,
+            settings=tuning.lookup,
+            own_id=identity.public,
+            network=network,
+        )
+        self._archive = Archive(
+            partial(Walk, self._means),
+            self.rpc,
+            self._store,
+            self._published,
+            own_id=identity.public,
+            replicas=settings.replicas,
+            serves=settings.serves,
+            is_far=self._is_far,
+            now=now,
+            wall=runtime.wall,
+        )
+        self._cache = PeerCache(peers, tuning.peer_cache, runtime.wall)
+        self._bootstrap = Bootstrap(
+            bootstrap,
+            rpc=self.rpc,
+            network=runtime.network,
+            own_id=identity.public,
+            entropy=runtime.entropy,
+            cached=self._seeds,
+            alone=self._is_alone,
+            failed=self._bootstrap_failed,
+            settings=tuning.bootstrap,
+        )
+        self._upkeep = Upkeep(tuning.upkeep, runtime.rng, now())
+        self._upkeep_handle: Handle[Action] = pump.add(self._upkeep, self._do)
+        self._nursery: trio.Nursery | None = None
+        self._save_timer: Timer | None = None
+        self._met = trio.Event()
+        self._joined = trio.Event()
+        self._first_attempt = trio.Event()
+
+    # --- what others may ask of it
+
+    async def joined(self) -> None:
+        """Wait until the node has live contacts and has walked to itself. The first node of all waits for a second."""
+        await self._joined.wait()
+
+    @property
+    def is_joined(self) -> bool:
+        return self._joined.is_set()
+
+    async def put(
+        self, key: Key, value: bytes | None, *, lease: int | None = None, if_seq: int | None = None
+    ) -> PutOutcome:
+        """See `Archive.put`."""
+        await self._first_join()
+        return await self._archive.put(key, value, lease=lease, if_seq=if_seq)
+
+    async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
+        """See `Archive.put_blob`."""
+        await self._first_join()
+        return await self._archive.put_blob(data, lease=lease)
+
+    async def get(self, key: Key) -> GetOutcome:
+        """See `Archive.get`."""
+        await self._first_join()
+        outcome = await self._archive.get(key)
+        if outcome.walk is not None:
+            self._walked(key.hash, outcome.walk, outcome.seconds)
+        return outcome
+
+    async def lookup(self, target: bytes) -> LookupOutcome:
+        """Walk to the 32 bytes of a position or key. NotConnected when nobody answered."""
+        await self._first_join()
+        outcome = await self._walk(target)
+        if not outcome.answers:
+            raise NotConnected("nobody could be asked: this node has no live peer")
+        return outcome
+
+    async def find(self, node_id: bytes) -> Contact | None:
+        """Where a node can be reached: from the table, else by a walk to its position. None when nobody knows it."""
+        for table in self._tables.values():
+            contact = table.get(node_id)
+            if contact is not None:
+                return contact
+        await self._first_join()
+        outcome = await self._walk(position_bytes(node_id))
+        return next((contact for contact in outcome.closest if contact.id == node_id), None)
+
+    async def ping(self, contact: Contact) -> PingOutcome | None:
+        """Ask a contact whether it lives."""
+        answer = await ping(self.rpc, contact)
+        return None if answer is None else PingOutcome(contact.id, contact.endpoint, answer[1])
+
+    async def ask_id(self, endpoint: Endpoint) -> bytes | None:
+        """The ID that whoever listens at `endpoint` claims; only a ping proves it."""
+        return await self._bootstrap.ask_id(endpoint)
+
+    def contacts(self) -> list[Contact]:
+        """The live contacts of both families."""
+        return [contact for table in self._tables.values() for contact in table.contacts()]
+
+    def buckets(self) -> list[BucketView]:
+        """The routing tables, family by family."""
+        return [bucket for table in self._tables.values() for bucket in table.snapshot()]
+
+    def bootstrap_states(self) -> list[BootstrapState]:
+        """How each bootstrap address fares."""
+        return list(self._bootstrap.states)
+
+    def record_counts(self) -> tuple[int, int]:
+        """(records held for the overlay, records of our own)."""
+        return self._store.count(), self._published.count()
+
+    @property
+    def rpc_counters(self) -> RpcCounters:
+        return self.rpc.counters
+
+    @property
+    def store_counters(self) -> StoreCounters:
+        return self._store.counters
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take part until cancelled. The databases' writers and the pump run already."""
+        await self._store.open()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for socket in self._sockets:
+                    self.rpc.attach(socket)
+                    nursery.start_soon(self.rpc.receive, socket)
+                nursery.start_soon(self._bootstrap.run)
+                nursery.start_soon(self._join)
+                self._upkeep_handle.kick()
+                task_status.started()
+        finally:
+            self._nursery = None
+            for handle in self._handles.values():
+                handle.stop()
+            self._upkeep_handle.stop()
+            if self._save_timer is not None:
+                self._save_timer.cancel()
+            self._save_contacts()
+
+    # --- joining
+
+    async def _join(self) -> None:
+        """From the first live contact to a filled table: a walk to ourselves, then one into each bucket on the way."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._give_up_waiting)
+            await self._met.wait()
+            await trio.sleep(self.tuning.join_pause)
+            await self._refresh(0.0)
+            nursery.cancel_scope.cancel()
+        self._first_attempt.set()
+        self._joined.set()
+        self._events.publish(Joined(self._runtime.now(), len(self.contacts())))
+        self._upkeep.start(self._runtime.now())
+        self._upkeep_handle.kick()
+
+    async def _give_up_waiting(self) -> None:
+        """Nobody was met in the first round: whoever waits for it is let go on, to be told so."""
+        await self._bootstrap.first_round.wait()
+        if not self._met.is_set():
+            self._first_attempt.set()
+
+    async def _first_join(self) -> None:
+        with trio.move_on_after(self.tuning.first_join):
+            await self._first_attempt.wait()
+
+    async def _refresh(self, age: float) -> None:
+        """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
+        await self._walk(position_bytes(self._identity.public))
+        now, own = self._runtime.now(), position(self._identity.public)
+        for table in self._tables.values():
+            for index in table.stale_buckets(now, age) if age else range(len(table.snapshot())):
+                table.touch(index, self._runtime.now())
+                target = random_in_bucket(own, index, self._runtime.rng)
+                await self._walk(target.to_bytes(32, "big"))
+
+    async def _walk(self, target: bytes) -> LookupOutcome:
+        started = self._runtime.now()
+        outcome = await Walk(self._means, target).run()
+        self._walked(target, outcome, self._runtime.now() - started)
+        return outcome
+
+    def _walked(self, target: bytes, outcome: LookupOutcome, seconds: float) -> None:
+        self.counters.lookups += 1
+        if self._events:
+            self._events.publish(
+                LookupEnded(self._runtime.now(), target, outcome.reason, outcome.queries, outcome.hops, seconds)
+            )
+
+    # --- upkeep
+
+    def _do(self, action: Action) -> None:
+        if self._nursery is None:
+            return
+        if isinstance(action, Scan):
+            self._scan(action)
+        else:
+            self._nursery.start_soon(self._task, action)
+
+    def _scan(self, scan: Scan) -> None:
+        try:
+            renew = self._published.due(scan.limit)
+            replicate = self._store.due_for_replication(scan.limit) if self.settings.serves else []
+        except StorageFailed:
+            self.counters.upkeep_failed += 1
+            return
+        self._upkeep.found(renew, replicate, self._runtime.now())
+        self._upkeep_handle.kick()
+
+    async def _task(self, action: Sweep | Task) -> None:
+        """One piece of upkeep. What goes wrong is counted; it comes round again."""
+        try:
+            if isinstance(action, Sweep):
+                await self._store.sweep()
+            elif isinstance(action, Refresh):
+                await self._refresh(action.age)
+            elif isinstance(action, Renew):
+                await self._archive.renew(action.key)
+            elif isinstance(action, Replicate):
+                await self._archive.replicate(action.key)
+        except KadnetError:
+            self.counters.upkeep_failed += 1
+        finally:
+            if not isinstance(action, Sweep):
+                self._upkeep.ended(action, self._runtime.now())
+                self._upkeep_handle.kick()
+
+    # --- what the parts tell each other
+
+    def _closest(self, number: int, target: int, count: int) -> list[Contact]:
+        table = self._tables.get(number)
+        return [] if table is None else table.closest(target, count)
+
+    def _is_far(self, key: int, count: int) -> bool:
+        return any(table.is_far(key, count) for table in self._tables.values())
+
+    def _waived(self, storing_scope: int) -> bool:
+        return storing_scope <= self._waive_scope
+
+    def _is_alone(self) -> bool:
+        return not any(len(table) for table in self._tables.values())
+
+    def _seeds(self) -> list[Contact]:
+        try:
+            return self._cache.seeds()
+        except StorageFailed:
+            return []
+
+    def _serve(self, request: messages.Request, asker: Asker, now: float) -> None:
+        self._responder.serve(request, asker, now)
+
+    def _answered(self, contact: Contact, rtt: float, serves: bool, now: float) -> None:
+        if serves:
+            number = contact.family
+            self._changed(number, self._tables[number].answered(contact, rtt, now), now)
+
+    def _failed(self, contact: Contact, now: float) -> None:
+        number = contact.family
+        self._changed(number, self._tables[number].failed(contact.id, now, endpoint=contact.endpoint), now)
+
+    def _requested(self, peer: Peer, source: Endpoint, now: float) -> None:
+        """A node that serves asked us something: perhaps worth one ping of ours."""
+        number = family(source)
+        table = self._tables[number]
+        known = table.get(peer.id)
+        if known is not None and known.endpoint == source:
+            return
+        contact = peer.at(source)
+        if contact.scope < 0:
+            return
+        if not self.rpc.within_budget(source, now):
+            self.counters.checks_over_budget += 1
+        elif table.heard(contact, now):
+            self._handles[number].kick()
+
+    def _claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
+        self._bootstrap.claimed(cookie, id, source)
+
+    def _changed(self, number: int, change: Change, now: float) -> None:
+        """A table changed: those who stand on it are told."""
+        kind = change.kind
+        if kind is ChangeKind.UPDATED or kind is ChangeKind.UNKNOWN:
+            return
+        self._handles[number].kick()
+        contact = change.contact
+        if kind in _CAME and contact is not None:
+            self._met.set()
+            self._events.publish(ContactAdded(now, contact.id, text(contact.endpoint)))
+            self._save_soon()
+        if kind in _WENT and change.evicted is not None:
+            self._events.publish(ContactLost(now, change.evicted.id, text(change.evicted.endpoint)))
+            self._save_soon()
+        if kind is ChangeKind.KEPT and len(self._tables[number]) == 1:
+            self._bootstrap.seek()  # the last one we know does not answer
+
+    def _revalidate(self, number: int, action: PingAction) -> None:
+        # The hooks `answered` and `failed` tell the table what became of it.
+        self.rpc.ask(action.contact, messages.Ping, (), _ignore, _ignore, attempts=3)
+
+    def _record_stored(self, parsed: Parsed) -> None:
+        if self._events:
+            self._events.publish(RecordStored(self._runtime.now(), parsed.key))
+
+    def _bootstrap_failed(self, address: str, why: str) -> None:
+        self._events.publish(BootstrapFailed(self._runtime.now(), address, why))
+
+    def _save_soon(self) -> None:
+        if self._save_timer is None or self._save_timer.fn is None:
+            self._save_timer = self._pump.call_at(
+                self._runtime.now() + self.tuning.peer_cache.settle, self._save_contacts
+            )
+
+    def _save_contacts(self) -> None:
+        contacts = self.contacts()
+        if contacts:
+            self._cache.save(contacts)
+
+
+def _ignore(*_what: object) -> None:
+    """For a request of which the hooks say all."""
+
+
+_CAME = frozenset({ChangeKind.INSERTED, ChangeKind.PROMOTED, ChangeKind.MOVED})
+_WENT = frozenset({ChangeKind.EVICTED, ChangeKind.PROMOTED})

@@ -1,0 +1,126 @@
+"""What is kept of each peer between packets: the keys of the pair, its token, its round-trip time. All of it bounded.
+
+Two shelves. Peers that we chose to ask (contacts of the table among them) are on one; strangers who asked us are on
+the other, which is small, so that no flood of strangers pushes out a key of the table. A stranger comes in only after
+its box has opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kadnet.identity.address import Endpoint
+from kadnet.identity.keys import Identity
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.rtt import RttEstimate
+from kadnet.overlay.tokens import Issued
+from kadnet.wire.packets import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments.
+
+    `max_contacts`: decoded contacts kept, so that an address handed on sixteen times is hashed once.
+    """
+
+    max_asked: int = 8192
+    max_strangers: int = 1024
+    max_contacts: int = 4096
+
+
+class Peer:
+    """One peer. `token` is the one it gave us, at `token_at`; `issued` those that we gave it."""
+
+    __slots__ = ("channel", "contact", "id", "issued", "rtt", "token", "token_at")
+
+    def __init__(self, id: bytes, channel: Channel) -> None:
+        self.id = id
+        self.channel = channel
+        self.rtt = RttEstimate()
+        self.token = b""
+        self.token_at = 0.0
+        self.issued: Issued | None = None
+        self.contact: Contact | None = None
+
+    def at(self, endpoint: Endpoint) -> Contact:
+        """The peer as a contact at `endpoint`; the last one is remembered."""
+        contact = self.contact
+        if contact is None or contact.endpoint != endpoint:
+            contact = self.contact = Contact(self.id, endpoint)
+        return contact
+
+
+class PeerBook:
+    """All peers of which something is kept."""
+
+    __slots__ = ("_asked", "_network", "_own", "_settings", "_strangers")
+
+    def __init__(self, own: Identity, network: bytes, settings: PeerSettings) -> None:
+        self._own = own
+        self._network = network
+        self._settings = settings
+        self._asked: dict[bytes, Peer] = {}
+        self._strangers: dict[bytes, Peer] = {}
+
+    def get(self, id: bytes) -> Peer | None:
+        """The peer, when its keys are known."""
+        return self._asked.get(id) or self._strangers.get(id)
+
+    def to_ask(self, id: bytes) -> Peer:
+        """The peer we are about to ask; its keys are computed at first contact. ProtocolError for an unusable ID."""
+        peer = self._asked.pop(id, None)  # put back at the end: the least recently asked goes first
+        if peer is None:
+            peer = self._strangers.pop(id, None) or Peer(id, Channel(self._own, id, self._network))
+            _make_room(self._asked, self._settings.max_asked)
+        self._asked[id] = peer
+        return peer
+
+    def admit(self, id: bytes, channel: Channel) -> Peer:
+        """A stranger whose first box has opened."""
+        _make_room(self._strangers, self._settings.max_strangers)
+        peer = self._strangers[id] = Peer(id, channel)
+        return peer
+
+    def __len__(self) -> int:
+        return len(self._asked) + len(self._strangers)
+
+
+class ContactBook:
+    """Decodes the contacts of an answer, each distinct one once."""
+
+    __slots__ = ("_by_packed", "_own_id", "_settings")
+
+    def __init__(self, own_id: bytes, settings: PeerSettings) -> None:
+        self._own_id = own_id
+        self._settings = settings
+        self._by_packed: dict[bytes, Contact | None] = {}
+
+    def decode(self, contacts4: bytes, contacts6: bytes, giver_scope: int) -> list[Contact]:
+        """The usable contacts, in the order given.
+
+        Left out: ourselves, addresses that nobody can have (port 0, multicast, …), and any more local than the one who
+        hands it on: a loopback address only from loopback, a private one from the same or a narrower scope.
+        """
+        found = []
+        known = self._by_packed
+        for packed, size in ((contacts4, 38), (contacts6, 50)):
+            for start in range(0, len(packed), size):
+                piece = packed[start : start + size]
+                contact = known[piece] if piece in known else self._intern(piece)
+                if contact is not None and contact.scope >= giver_scope:
+                    found.append(contact)
+        return found
+
+    def _intern(self, piece: bytes) -> Contact | None:
+        contact: Contact | None = Contact.from_packed(piece)
+        if contact is not None and (contact.id == self._own_id or not contact.endpoint.port or contact.scope < 0):
+            contact = None
+        _make_room(self._by_packed, self._settings.max_contacts)
+        self._by_packed[piece] = contact
+        return contact
+
+
+def _make_room(book: dict[bytes, object] | dict[bytes, Peer] | dict[bytes, Contact | None], bound: int) -> None:
+    while len(book) >= bound:
+        del book[next(iter(book))]

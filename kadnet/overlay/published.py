@@ -1,0 +1,174 @@
+"""What this node has published itself: kept until it lapses, renewed at half its lease, stored later if need be.
+
+A put is on our own disk before the overlay hears of it, so its seq is never used twice and a put that reached nobody
+is not lost. Times are wall times: they have to mean something after a restart.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kadnet.errors import Conflict
+from kadnet.identity.keys import Identity
+from kadnet.storage import Database
+from kadnet.wire.keys import Key
+from kadnet.wire.kinds import BLOB, KINDS
+from kadnet.wire.records import MAX_SEQ, Entry, Parsed, Record, blob, parse, sign_entry
+
+
+class Publication(NamedTuple):
+    """One record of our own. `replicas`: other nodes that acknowledged it last time. `lease` in seconds."""
+
+    parsed: Parsed
+    lease: int
+    replicas: int
+    expires_wall: float
+
+    def remaining(self, wall: float) -> int:
+        """Seconds of life to send along."""
+        return max(0, min(self.lease, int(self.expires_wall - wall)))
+
+
+_COLUMNS = "kind, payload, signature, lease, replicas, expires_wall"
+
+
+class Published:
+    """The table `published` of records.db."""
+
+    def __init__(
+        self, database: Database, identity: Identity, network: bytes, wall: Callable[[], float], max_records: int
+    ) -> None:
+        self._database = database
+        self._identity = identity
+        self._network = network
+        self._wall = wall
+        self.max_records = max_records
+
+    def get(self, key: bytes) -> Publication | None:
+        """Our own live record under `key`."""
+        rows = self._database.read(
+            f"SELECT {_COLUMNS} FROM published WHERE key = ? AND expires_wall > ?", (key, self._wall())
+        )
+        return _publication(rows[0]) if rows else None
+
+    def count(self) -> int:
+        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM published")
+        return rows[0][0]
+
+    async def put_blob(self, data: bytes, lease: int) -> Publication:
+        """Keep a blob of our own for `lease` seconds, again if we had it."""
+        record = blob(data)
+        return await self._database.write(lambda connection: self._save(connection, record, b"", 0, data, lease))
+
+    async def put_entry(
+        self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None
+    ) -> Publication:
+        """Sign the next entry under `key` and keep it.
+
+        `met`: the highest seq of ours that the overlay showed, None for none. Raises Conflict when `if_seq` is given
+        and is not the highest of that and of what we kept (0 stands for "there is none").
+        """
+
+        def write(connection: sqlite3.Connection) -> Publication:
+            row = connection.execute("SELECT seq FROM published WHERE key = ?", (key.hash,)).fetchone()
+            known = [seq for seq in (met, row[0] if row else None) if seq is not None]
+            highest = max(known, default=None)
+            if if_seq is not None and if_seq != (highest or 0):
+                found = "no entry" if highest is None else f"seq {highest}"
+                raise _Refused(Conflict(f"{key} is at {found}, not at seq {if_seq}", seq=highest))
+            seq = 1 if highest is None else min(highest + 1, MAX_SEQ)
+            record = self._sign(key.kind, key.name_hash, seq, value, lease)
+            return self._save(connection, record, key.name_hash, seq, value, lease)
+
+        return await self._refusable(write)
+
+    async def renew(self, key: bytes) -> Publication | None:
+        """Sign our entry under `key` again: same seq, later `expires`. None when it is gone."""
+
+        def write(connection: sqlite3.Connection) -> Publication | None:
+            row = connection.execute(
+                "SELECT kind, name_hash, seq, value, lease FROM published WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                return None
+            kind, name_hash, seq, value, lease = row
+            record = blob(value) if kind == BLOB else self._sign(kind, name_hash, seq, value, lease)
+            return self._save(connection, record, name_hash, seq, value, lease)
+
+        return await self._database.write(write)
+
+    async def stored(self, key: bytes, seq: int, replicas: int, again_after: float) -> None:
+        """Note how many acknowledged, and when to store or renew it again (seconds from now)."""
+        due = self._wall() + again_after
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE published SET replicas = ?, renew_wall = ? WHERE key = ? AND seq = ?", (replicas, due, key, seq)
+            )
+        )
+
+    def due(self, limit: int) -> list[bytes]:
+        """Keys to renew or to store at last, the longest waiting first."""
+        wall = self._wall()
+        rows = self._database.read(
+            "SELECT key FROM published WHERE renew_wall <= ? ORDER BY renew_wall LIMIT ?", (wall, limit)
+        )
+        return [row[0] for row in rows]
+
+    def _sign(self, kind: int, name_hash: bytes, seq: int, value: bytes | None, lease: int) -> Record:
+        expires = int(self._wall()) + lease
+        entry = Entry(self._identity.public, name_hash, seq, expires, lease, value)
+        return sign_entry(self._identity, kind, entry, self._network)
+
+    def _save(
+        self,
+        connection: sqlite3.Connection,
+        record: Record,
+        name_hash: bytes,
+        seq: int,
+        value: bytes | None,
+        lease: int,
+    ) -> Publication:
+        parsed = parse(record)
+        wall = self._wall()
+        count = connection.execute("SELECT count(*) FROM published WHERE key != ?", (parsed.key,)).fetchone()[0]
+        if count >= self.max_records:
+            raise _Refused(ValueError(f"this node has published {count} records and can keep no more"))
+        # Tombstones are kept up for as long as a holder may remember what they take back, and no longer.
+        expires = wall + lease
+        connection.execute(
+            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+            (parsed.key, record.kind, name_hash, seq, value, lease, record.payload, record.signature, wall, expires),
+        )
+        return Publication(parsed, lease, 0, expires)
+
+    async def _refusable(self, write: Callable[[sqlite3.Connection], Publication]) -> Publication:
+        """Run a write that may refuse; a refusal must not roll back the others of its batch."""
+
+        def guarded(connection: sqlite3.Connection) -> Publication | Exception:
+            try:
+                return write(connection)
+            except _Refused as refused:
+                return refused.error
+
+        result = await self._database.write(guarded)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+class _Refused(Exception):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _publication(row: tuple[int, bytes, bytes, int, int, float]) -> Publication:
+    kind, payload, signature, lease, replicas, expires = row
+    return Publication(parse(Record(kind, payload, signature)), lease, replicas, expires)
+
+
+def longest_lease(kind: int) -> int:
+    """Seconds: the default life of what is put, which is also the most its holders grant."""
+    return KINDS[kind].max_lease

@@ -1,0 +1,397 @@
+"""The records this node holds for the overlay, in SQLite.
+
+Reads are inline. A write is decided by `shelf.decide` inside the transaction that carries it out, and is answered
+after the commit. Life is counted on the monotonic clock (`lapses`); beside it the wall time and the seconds that
+remained are kept, from which the next start of the node works out what is left.
+
+Triggers keep the bytes per storing prefix in a table of their own, so quotas survive rollbacks and restarts alike.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kadnet.errors import StorageFailed
+from kadnet.overlay.shelf import Act, Floor, Newcomer, Rank, ShelfSettings, Standing, Verdict, decide
+from kadnet.storage import Database
+from kadnet.wire.kinds import DAY, HOUR, KINDS
+from kadnet.wire.messages import Status
+from kadnet.wire.records import Parsed, Record, parse
+
+MIGRATIONS = (
+    """
+    CREATE TABLE records (
+        key BLOB NOT NULL, publisher BLOB NOT NULL, kind INTEGER NOT NULL,
+        seq INTEGER NOT NULL, expires INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
+        remaining REAL NOT NULL, noted REAL NOT NULL, lapses REAL NOT NULL,
+        prefix BLOB NOT NULL, cached INTEGER NOT NULL, arrived INTEGER NOT NULL, replicate REAL NOT NULL,
+        size INTEGER NOT NULL, PRIMARY KEY (key, publisher)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX records_lapses ON records (lapses);
+    CREATE INDEX records_replicate ON records (replicate);
+    CREATE TABLE floors (
+        key BLOB NOT NULL, publisher BLOB NOT NULL, seq INTEGER NOT NULL, expires INTEGER NOT NULL,
+        lapsed INTEGER NOT NULL, prefix BLOB NOT NULL, remaining REAL NOT NULL, noted REAL NOT NULL,
+        until REAL NOT NULL, PRIMARY KEY (key, publisher)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX floors_until ON floors (until);
+    CREATE INDEX floors_prefix ON floors (prefix, until);
+    CREATE TABLE used (what TEXT NOT NULL, prefix BLOB NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (what, prefix))
+        STRICT, WITHOUT ROWID;
+    INSERT INTO used VALUES ('bytes-all', x'', 0), ('floors-all', x'', 0), ('arrivals', x'', 0);
+    CREATE TRIGGER records_in AFTER INSERT ON records BEGIN
+        UPDATE used SET amount = amount + new.size WHERE what = 'bytes-all';
+        INSERT INTO used VALUES ('bytes', new.prefix, new.size)
+            ON CONFLICT DO UPDATE SET amount = amount + new.size;
+    END;
+    CREATE TRIGGER records_out AFTER DELETE ON records BEGIN
+        UPDATE used SET amount = amount - old.size WHERE what = 'bytes-all';
+        UPDATE used SET amount = amount - old.size WHERE what = 'bytes' AND prefix = old.prefix;
+        DELETE FROM used WHERE what = 'bytes' AND prefix = old.prefix AND amount <= 0;
+    END;
+    CREATE TRIGGER floors_in AFTER INSERT ON floors BEGIN
+        UPDATE used SET amount = amount + 1 WHERE what = 'floors-all';
+        INSERT INTO used VALUES ('floors', new.prefix, 1) ON CONFLICT DO UPDATE SET amount = amount + 1;
+    END;
+    CREATE TRIGGER floors_out AFTER DELETE ON floors BEGIN
+        UPDATE used SET amount = amount - 1 WHERE what = 'floors-all';
+        UPDATE used SET amount = amount - 1 WHERE what = 'floors' AND prefix = old.prefix;
+        DELETE FROM used WHERE what = 'floors' AND prefix = old.prefix AND amount <= 0;
+    END;
+    CREATE TABLE published (
+        key BLOB PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, name_hash BLOB NOT NULL, seq INTEGER NOT NULL,
+        value BLOB, lease INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
+        replicas INTEGER NOT NULL, renew_wall REAL NOT NULL, expires_wall REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX published_renew ON published (renew_wall);
+    """,
+)
+"""The schema of records.db: what we hold, what we remember of what we held, and what we have published."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """`max_bytes`: of payloads and signatures held for others. `prefix_share`: what one storing prefix may use of it.
+
+    `max_floors`, `floor_share`: the same for floors. `floor_life`: 7 days, the longest life of an entry, and an hour
+    for clocks. `replicate_every`: seconds between re-replications of a record that nobody else has stored meanwhile.
+    `record_overhead`: bytes that a record costs beside its own, so that many small ones cannot outgrow the budget.
+    `sweep_chunk`: rows a sweep handles in one transaction.
+    """
+
+    max_bytes: int = 256 * 2**20
+    prefix_share: float = 0.05
+    max_floors: int = 100_000
+    floor_share: float = 0.05
+    floor_life: float = 7 * DAY + HOUR
+    replicate_every: float = HOUR
+    record_overhead: int = 256
+    sweep_chunk: int = 512
+    shelf: ShelfSettings = field(default_factory=ShelfSettings)
+
+
+class Held(NamedTuple):
+    """A live record of ours, as its row has it. `remaining` seconds; `cached` 1 for a copy left on the way, else 0."""
+
+    kind: int
+    publisher: bytes
+    seq: int
+    payload: bytes
+    signature: bytes
+    remaining: float
+    cached: int
+
+    @property
+    def record(self) -> Record:
+        return Record(self.kind, self.payload, self.signature)
+
+
+@dataclass(slots=True)
+class StoreCounters:
+    stored: int = 0
+    refused: int = 0
+    lapsed: int = 0
+    evicted: int = 0
+    failed: int = 0
+    unreadable: int = 0
+
+
+Done = Callable[[Status, int], object]
+
+
+class RecordStore:
+    """What we hold, and the floors under it."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: StoreSettings,
+        *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._now = now
+        self._wall = wall
+        self._rng = rng
+        self.counters = StoreCounters()
+
+    async def open(self) -> None:
+        """Work out what is left of each life after the time the node was down."""
+        now, wall = self._now(), self._wall()
+        due = now + self._settings.replicate_every * self._rng.uniform(0.1, 1.0)
+
+        def rebase(connection: sqlite3.Connection) -> None:
+            for table, clock in (("records", "lapses"), ("floors", "until")):
+                connection.execute(
+                    f"UPDATE {table} SET remaining = remaining - max(0, ?1 - noted), noted = ?1,"
+                    f" {clock} = ?2 + remaining - max(0, ?1 - noted)",
+                    (wall, now),
+                )
+            connection.execute("UPDATE records SET replicate = ?", (due,))
+
+        await self._database.write(rebase)
+
+    def get(self, key: bytes) -> list[Held]:
+        """The live records under `key`, ordered by publisher. Empty when the disk does not answer, which is counted."""
+        now = self._now()
+        try:
+            rows = self._database.read(
+                "SELECT kind, publisher, seq, payload, signature, lapses - ?2, cached FROM records"
+                " WHERE key = ?1 AND lapses > ?2",
+                (key, now),
+            )
+        except StorageFailed:
+            self.counters.unreadable += 1
+            return []
+        return [Held._make(row) for row in rows]
+
+    def count(self) -> int:
+        """How many records are held."""
+        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM records")
+        return rows[0][0]
+
+    def put(self, parsed: Parsed, remaining: float, prefix: bytes, cached: bool, done: Done) -> bool:
+        """Ask for a place for a checked record; `done(status, seq)` comes after the commit. False: the queue is full.
+
+        `remaining` seconds, already bounded by lease and expires. `prefix`: the subnet it comes from, empty where
+        quotas are waived.
+        """
+
+        def store(connection: sqlite3.Connection) -> Verdict:
+            return self._store(connection, parsed, remaining, prefix, cached)
+
+        def finished(verdict: Verdict | StorageFailed) -> None:
+            if isinstance(verdict, StorageFailed):
+                self.counters.failed += 1
+                done(Status.FAILED, 0)
+                return
+            if verdict.act is Act.REFUSE:
+                self.counters.refused += 1
+            else:
+                self.counters.stored += 1
+                self.counters.evicted += verdict.evict is not None
+            done(verdict.status, verdict.seq)
+
+        return self._database.submit(store, finished)
+
+    async def sweep(self) -> int:
+        """Drop what has lapsed, leaving floors, and floors that have done their time. Returns the rows that went."""
+        total = 0
+        while True:
+            gone = await self._database.write(self._sweep_chunk)
+            total += gone
+            if gone < self._settings.sweep_chunk:
+                self.counters.lapsed += total
+                return total
+
+    def due_for_replication(self, limit: int) -> list[bytes]:
+        """Keys held in earnest whose hour has come, the longest waiting first."""
+        rows = self._database.read(
+            "SELECT DISTINCT key FROM records WHERE replicate <= ?1 AND cached = 0 AND lapses > ?1"
+            " ORDER BY replicate LIMIT ?2",
+            (self._now(), limit),
+        )
+        return [row[0] for row in rows]
+
+    async def replicated(self, key: bytes) -> None:
+        """The records under `key` have been offered to the closest: their hour begins again."""
+        due = self._next_replication()
+        await self._database.write(
+            lambda connection: connection.execute("UPDATE records SET replicate = ? WHERE key = ?", (due, key))
+        )
+
+    def _next_replication(self) -> float:
+        # Jitter: one holder comes first, and what it stores postpones the others by an hour (paper, section 2.5).
+        return self._now() + self._settings.replicate_every * self._rng.uniform(0.8, 1.2)
+
+    def _store(
+        self, connection: sqlite3.Connection, parsed: Parsed, remaining: float, prefix: bytes, cached: bool
+    ) -> Verdict:
+        now = self._now()
+        key, publisher = parsed.key, parsed.publisher
+        rank = Rank(*parsed.rank)
+        shelf = self._shelf(connection, key, now)
+        floor = self._floor(connection, key, publisher, now)
+        new = Newcomer(publisher, rank, prefix, cached)
+        verdict = decide(shelf, floor, new, KINDS[parsed.record.kind].many, self._settings.shelf)
+        if verdict.act is Act.REFUSE:
+            return verdict
+        if verdict.act in (Act.KEEP, Act.UNCACHE):
+            connection.execute(
+                "UPDATE records SET replicate = ?, cached = cached AND ? WHERE key = ? AND publisher = ?",
+                (self._next_replication(), cached, key, publisher),
+            )
+            if verdict.act is Act.UNCACHE:
+                self._set_life(connection, key, publisher, remaining, now)
+            return verdict
+        size = len(parsed.record.payload) + len(parsed.record.signature) + self._settings.record_overhead
+        first = next((standing for standing in shelf if standing.publisher == publisher), None)
+        if not self._has_room(connection, size, prefix if first is None else first.prefix):
+            return Verdict(Act.REFUSE, Status.FULL)
+        if verdict.evict is not None:
+            self._evict(connection, key, verdict.evict, now)
+        arrived = first.arrived if first is not None else self._next_arrival(connection)
+        connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
+        connection.execute("DELETE FROM floors WHERE key = ? AND publisher = ?", (key, publisher))
+        connection.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                publisher,
+                parsed.record.kind,
+                parsed.seq,
+                parsed.expires,
+                parsed.record.payload,
+                parsed.record.signature,
+                remaining,
+                self._wall(),
+                now + remaining,
+                prefix if first is None else first.prefix,
+                cached,
+                arrived,
+                self._next_replication(),
+                size,
+            ),
+        )
+        return verdict
+
+    def _shelf(self, connection: sqlite3.Connection, key: bytes, now: float) -> list[Standing]:
+        """The live records under `key`; what has lapsed meanwhile goes to its floor first."""
+        rows = connection.execute(
+            "SELECT publisher, kind, payload, signature, prefix, cached, arrived, lapses FROM records WHERE key = ?",
+            (key,),
+        ).fetchall()
+        shelf = []
+        for publisher, kind, payload, signature, prefix, cached, arrived, lapses in rows:
+            if lapses <= now:
+                self._lay_floor(connection, key, publisher, True, now)
+                continue
+            rank = Rank(*parse(Record(kind, payload, signature)).rank)
+            shelf.append(Standing(publisher, rank, prefix, bool(cached), arrived))
+        return shelf
+
+    def _floor(self, connection: sqlite3.Connection, key: bytes, publisher: bytes, now: float) -> Floor | None:
+        row = connection.execute(
+            "SELECT seq, expires, lapsed FROM floors WHERE key = ? AND publisher = ? AND until > ?",
+            (key, publisher, now),
+        ).fetchone()
+        return None if row is None else Floor(row[0], row[1], bool(row[2]))
+
+    def _set_life(
+        self, connection: sqlite3.Connection, key: bytes, publisher: bytes, remaining: float, now: float
+    ) -> None:
+        connection.execute(
+            "UPDATE records SET remaining = ?, noted = ?, lapses = ? WHERE key = ? AND publisher = ?",
+            (remaining, self._wall(), now + remaining, key, publisher),
+        )
+
+    def _has_room(self, connection: sqlite3.Connection, size: int, prefix: bytes) -> bool:
+        settings = self._settings
+        if prefix:
+            row = connection.execute(
+                "SELECT amount FROM used WHERE what = 'bytes' AND prefix = ?", (prefix,)
+            ).fetchone()
+            if row is not None and row[0] + size > settings.max_bytes * settings.prefix_share:
+                return False
+        while _amount(connection, "bytes-all") + size > settings.max_bytes:
+            # Copies left on the way are the first to go, the soonest to lapse first.
+            row = connection.execute(
+                "SELECT key, publisher FROM records WHERE cached = 1 ORDER BY lapses LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return False
+            connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", row)
+        return True
+
+    def _next_arrival(self, connection: sqlite3.Connection) -> int:
+        connection.execute("UPDATE used SET amount = amount + 1 WHERE what = 'arrivals'")
+        return _amount(connection, "arrivals")
+
+    def _evict(self, connection: sqlite3.Connection, key: bytes, publisher: bytes, now: float) -> None:
+        self._lay_floor(connection, key, publisher, False, now)
+
+    def _lay_floor(
+        self, connection: sqlite3.Connection, key: bytes, publisher: bytes, lapsed: bool, now: float
+    ) -> None:
+        """Take a record away and leave its floor. A blob leaves none: its bytes cannot be older than themselves."""
+        settings = self._settings
+        row = connection.execute(
+            "SELECT seq, expires, prefix FROM records WHERE key = ? AND publisher = ?", (key, publisher)
+        ).fetchone()
+        connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
+        if row is None or not publisher:
+            return
+        prefix = row[2]
+        connection.execute("DELETE FROM floors WHERE key = ? AND publisher = ?", (key, publisher))
+        mine = connection.execute("SELECT amount FROM used WHERE what = 'floors' AND prefix = ?", (prefix,)).fetchone()
+        if prefix and mine is not None and mine[0] >= settings.max_floors * settings.floor_share:
+            connection.execute(
+                "DELETE FROM floors WHERE (key, publisher) IN"
+                " (SELECT key, publisher FROM floors WHERE prefix = ? ORDER BY until LIMIT 1)",
+                (prefix,),
+            )
+        elif _amount(connection, "floors-all") >= settings.max_floors:
+            connection.execute(
+                "DELETE FROM floors WHERE (key, publisher) IN"
+                " (SELECT key, publisher FROM floors ORDER BY until LIMIT 1)"
+            )
+        connection.execute(
+            "INSERT INTO floors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                publisher,
+                row[0],
+                row[1],
+                lapsed,
+                prefix,
+                settings.floor_life,
+                self._wall(),
+                now + settings.floor_life,
+            ),
+        )
+
+    def _sweep_chunk(self, connection: sqlite3.Connection) -> int:
+        now, limit = self._now(), self._settings.sweep_chunk
+        rows = connection.execute(
+            "SELECT key, publisher FROM records WHERE lapses <= ? ORDER BY lapses LIMIT ?", (now, limit)
+        ).fetchall()
+        for key, publisher in rows:
+            self._lay_floor(connection, key, publisher, True, now)
+        cursor = connection.execute(
+            "DELETE FROM floors WHERE (key, publisher) IN"
+            " (SELECT key, publisher FROM floors WHERE until <= ? ORDER BY until LIMIT ?)",
+            (now, limit),
+        )
+        return max(len(rows), cursor.rowcount)
+
+
+def _amount(connection: sqlite3.Connection, what: str) -> int:
+    amount: int = connection.execute("SELECT amount FROM used WHERE what = ? AND prefix = x''", (what,)).fetchone()[0]
+    return amount

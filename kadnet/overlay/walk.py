@@ -1,0 +1,241 @@
+"""Walks: the lookup machine driven over RPC, for nodes and for values.
+
+`kademlia.lookup` decides whom to ask and when to stop; this room sends what it says and feeds back what comes. A walk
+for a value asks FIND_VALUE on the same path. A blob ends it at once, being proved by its own hash; entries are
+collected until the closest have all answered, because a newer one may lie with any of them. Each distinct record is
+verified once in a walk, however many holders send it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from kadnet.errors import Malformed
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.lookup import Ask, Lookup, LookupOutcome, LookupSettings
+from kadnet.overlay.peers import ContactBook
+from kadnet.overlay.rpc import Call, Rpc
+from kadnet.pump import Pump
+from kadnet.wire import messages
+from kadnet.wire.kinds import BLOB
+from kadnet.wire.messages import Carried, FindNode, FindValue, Nodes, Values
+from kadnet.wire.records import Parsed, is_authentic, is_current, parse
+
+FOUND = "the value was found"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A verified record with the seconds of life that its longest-lived holder gave it."""
+
+    parsed: Parsed
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a walk works with; the same for every walk of a node."""
+
+    rpc: Rpc
+    pump: Pump
+    now: Callable[[], float]
+    wall: Callable[[], float]
+    contacts: ContactBook
+    closest: Callable[[int, int, int], list[Contact]]  # (family, target, count)
+    settings: LookupSettings
+    own_id: bytes
+    network: bytes
+
+
+class Walk:
+    """One walk over one family's contacts, or over both: `await run()` once.
+
+    With `value_kind` it looks for records under `key`; `records` are the verified ones, the newest of each publisher.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        key: bytes,
+        *,
+        value_kind: int | None = None,
+        k: int | None = None,
+        seeds: Sequence[Contact] = (),
+        max_pages: int = 64,
+    ) -> None:
+        """`k`: how many of the closest have to answer, else the settings' own. `seeds`: asked beside the table's.
+
+        `max_pages`: answers asked of one holder for one shared key; it holds at most 64 entries.
+        """
+        self._means = means
+        self._key = key
+        self._kind = value_kind
+        self._pages_left = max_pages
+        self._done = trio.Event()
+        self._calls: dict[bytes, Call] = {}
+        self._extra = 0
+        self._seen: set[tuple[bytes, bytes]] = set()
+        self.records: dict[bytes, Fetched] = {}
+        self.cached_only: dict[bytes, Fetched] = {}
+        self._flags_families = sorted(means.rpc.families)
+        target = int.from_bytes(key, "big")
+        settings = means.settings
+        if k is not None and k != settings.k:
+            settings = LookupSettings(
+                k=k,
+                parallelism=settings.parallelism,
+                arrived_parallelism=max(settings.parallelism, min(settings.arrived_parallelism, k)),
+                attempts=settings.attempts,
+                max_candidates=settings.max_candidates,
+                max_endpoints=settings.max_endpoints,
+            )
+        known = list(seeds)
+        for family in self._flags_families:
+            known += means.closest(family, target, max(settings.k, messages.MAX_CONTACTS))
+        self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
+        self._handle = means.pump.add(self._lookup, self._perform)
+
+    async def run(self) -> LookupOutcome:
+        """Walk to the end. Cancelling it leaves nothing behind but answers that will be ignored."""
+        try:
+            self._advance()
+            await self._done.wait()
+        finally:
+            self._lookup.stop()
+            self._handle.stop()
+        return self._lookup.outcome()
+
+    def _advance(self) -> None:
+        self._handle.kick()
+        if self._lookup.done and (not self._extra or self._lookup.reason == FOUND):
+            self._done.set()
+
+    def _perform(self, ask: Ask) -> None:
+        contact = ask.contact
+        if ask.attempt > 1:
+            call = self._calls.get(contact.id)
+            if call is not None and call.contact is contact:
+                self._means.rpc.retransmit(call)
+            return
+        peer_id = contact.id
+
+        def failed(_reason: str) -> None:
+            self._calls.pop(peer_id, None)
+            self._lookup.on_failure(peer_id, self._means.now())
+            self._advance()
+
+        if self._kind is None:
+            call = self._means.rpc.ask(contact, FindNode, (self._key,), self._nodes_from(contact), failed)
+        else:
+            call = self._means.rpc.ask(contact, FindValue, (self._key, -1, b""), self._values_from(contact), failed)
+        if call is not None:
+            self._calls[peer_id] = call
+
+    def _nodes_from(self, contact: Contact) -> Callable[[Nodes, float, float], None]:
+        def answered(answer: Nodes, _rtt: float, now: float) -> None:
+            self._replied(contact, answer, now)
+
+        return answered
+
+    def _values_from(self, contact: Contact) -> Callable[[Values, float, float], None]:
+        def answered(answer: Values, _rtt: float, now: float) -> None:
+            if self._done.is_set():
+                return
+            self._take(answer.records)
+            if self._kind == BLOB and self.records:
+                self._lookup.on_reply(contact.id, (), now)
+                self._lookup.stop(FOUND)
+            elif answer.records and answer.status == messages.MORE and answer.after:
+                self._next_page(contact, answer.after)
+            if answer.records and not answer.contacts4 and not answer.contacts6 and not self._lookup.done:
+                # The records left no room for contacts; the walk needs some to go on.
+                self._ask_beside(contact, FindNode, (self._key,), self._nodes_from(contact))
+                return
+            self._replied(contact, answer, now)
+
+        return answered
+
+    def _replied(self, contact: Contact, answer: Nodes | Values, now: float) -> None:
+        found = self._means.contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
+        self._lookup.on_reply(contact.id, found, now)
+        self._advance()
+
+    def _next_page(self, contact: Contact, after: bytes) -> None:
+        if self._pages_left <= 0:
+            return
+        self._pages_left -= 1
+
+        def answered(answer: Values, _rtt: float, _now: float) -> None:
+            self._take(answer.records)
+            if answer.records and answer.status == messages.MORE and answer.after > after:
+                self._next_page(contact, answer.after)
+
+        self._ask_beside(contact, FindValue, (self._key, -1, after), answered)
+
+    def _ask_beside(
+        self,
+        contact: Contact,
+        kind: type[FindNode] | type[FindValue],
+        args: tuple[object, ...],
+        on_answer: Callable[..., None],
+    ) -> None:
+        """A question to a peer that has just answered, which the walk waits for although the machine does not know."""
+        self._extra += 1
+
+        def answered(answer: Nodes | Values, rtt: float, now: float) -> None:
+            self._extra -= 1
+            on_answer(answer, rtt, now)
+            self._advance()
+
+        def failed(_reason: str) -> None:
+            self._extra -= 1
+            self._lookup.on_reply(contact.id, (), self._means.now())
+            self._advance()
+
+        self._means.rpc.ask(contact, kind, args, answered, failed, attempts=2)
+
+    def _take(self, carried: Sequence[Carried]) -> None:
+        """Verify and keep what belongs under the key: of each publisher the newest, cached copies apart."""
+        for record in carried:
+            if record.kind != self._kind:
+                continue
+            fingerprint = (record.payload, record.signature)
+            if fingerprint in self._seen:
+                if not record.cached:
+                    self._promote(record)
+                continue
+            self._seen.add(fingerprint)
+            try:
+                parsed = parse(record.record)
+            except Malformed:
+                continue
+            if parsed.key != self._key or not is_current(parsed, self._means.wall()):
+                continue
+            if is_authentic(parsed, self._means.network):
+                shelf = self.cached_only if record.cached and self._kind != BLOB else self.records
+                _keep_newest(shelf, Fetched(parsed, record.remaining))
+
+    def _promote(self, record: Carried) -> None:
+        """A record known from a cached copy is now seen with a holder in earnest."""
+        for publisher, fetched in list(self.cached_only.items()):
+            if fetched.parsed.record == record.record:
+                del self.cached_only[publisher]
+                _keep_newest(self.records, Fetched(fetched.parsed, record.remaining))
+
+
+def _keep_newest(shelf: dict[bytes, Fetched], new: Fetched) -> None:
+    old = shelf.get(new.parsed.publisher)
+    if old is None or new.parsed.rank > old.parsed.rank:
+        shelf[new.parsed.publisher] = new
+
+
+def newest(shelves: Sequence[dict[bytes, Fetched]]) -> dict[bytes, Fetched]:
+    """The newest record of each publisher over several shelves."""
+    result: dict[bytes, Fetched] = {}
+    for shelf in shelves:
+        for fetched in shelf.values():
+            _keep_newest(result, fetched)
+    return result

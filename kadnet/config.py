@@ -16,16 +16,20 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar, get_type_hints
 
 from kadnet.errors import InputError
+from kadnet.identity.text import printable
 
 T = TypeVar("T")
+_FORM = "a settings file is TOML: [section] and name = value"
 
 
 def parse(text: str, *, where: str = "config.toml") -> dict[str, Any]:
     """The tables of a settings file. Raises InputError with the line when it is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: {error}", hint="a settings file is TOML: [section] and name = value") from None
+    except RecursionError:
+        raise InputError(f"{where}: too deeply nested", hint=_FORM) from None
+    except ValueError as error:  # TOMLDecodeError, and what int() says of a number with thousands of digits
+        raise InputError(f"{where}: {printable(str(error))}", hint=_FORM) from None
 
 
 def check_sections(tables: Mapping[str, Any], known: Iterable[str], *, where: str = "config.toml") -> None:
@@ -33,9 +37,8 @@ def check_sections(tables: Mapping[str, Any], known: Iterable[str], *, where: st
     names = sorted(known)
     for name, value in tables.items():
         if name not in names:
-            raise InputError(f"{where}: unknown section [{name}]", hint=_nearest(name, names))
-        if not isinstance(value, dict):
-            raise InputError(f"{where}: [{name}] must be a section", hint=f"write [{name}] on a line of its own")
+            raise InputError(f"{where}: unknown section [{printable(name, 60)}]", hint=_nearest(name, names))
+        _check_table(value, name, where)
 
 
 def section(tables: Mapping[str, Any], name: str, cls: type[T], *, where: str = "config.toml") -> T:
@@ -45,6 +48,7 @@ def section(tables: Mapping[str, Any], name: str, cls: type[T], *, where: str = 
     itself refuses in `__post_init__` with ValueError.
     """
     given = tables.get(name, {})
+    _check_table(given, name, where)
     hints = get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]  # any dataclass; typeshed has no bound for it
     values: dict[str, Any] = {}
@@ -61,6 +65,11 @@ def section(tables: Mapping[str, Any], name: str, cls: type[T], *, where: str = 
         raise
     except ValueError as error:
         raise InputError(f"{where}: [{name}] {error}", hint="see the settings in the documentation") from None
+
+
+def _check_table(value: object, name: str, where: str) -> None:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: [{name}] must be a section", hint=f"write [{name}] on a line of its own")
 
 
 def _coerce(value: Any, hint: Any, what: str) -> Any:

@@ -138,7 +138,6 @@ class Database:
             return
         if self.path is None:  # no disk to wait for
             results = self._commit(batch)
-            await trio.lowlevel.checkpoint()
         else:
             with trio.CancelScope(shield=True):  # a batch that has begun is finished and reported
                 results = await self._offload(lambda: self._commit(batch))

@@ -10,6 +10,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.vectors_plugin"]
+
 # Never derandomised: each run looks at new examples, and the seed says which. No deadline: two busy cores are no fault
 # of the code under test.
 _COMMON = settings(

@@ -68,10 +68,10 @@ class Candidate:
         "brought",
         "contact",
         "deadline",
+        "earlier",
         "hop",
         "others",
         "state",
-        "tried",
     )
 
     def __init__(self, contact: Contact, hop: int) -> None:
@@ -83,8 +83,8 @@ class Candidate:
         self.asked_at = math.nan
         self.answered_at = math.nan
         self.brought = 0
-        self.others: list[Contact] = []
-        self.tried = 1
+        self.others: list[Contact] = []  # where it can be asked when this endpoint does not answer
+        self.earlier: dict[Contact, float] = {}  # where it was asked before, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +159,18 @@ class Lookup:
     def done(self) -> bool:
         return self.reason is not None
 
-    def on_reply(self, peer: bytes, contacts: Iterable[Contact], now: float) -> None:
-        """`peer` answered, perhaps late, and named `contacts`. Who was not asked changes nothing."""
+    def on_reply(self, peer: bytes, contacts: Iterable[Contact], now: float, at: Contact | None = None) -> None:
+        """`peer` answered, perhaps late, and named `contacts`. Who was not asked changes nothing.
+
+        `at`: the contact that was asked, where the peer may have been given up at one endpoint and asked at another.
+        """
         candidate = self._by_id.get(peer)
-        if candidate is None or self.done or candidate.attempt == 0 or candidate.state is State.ANSWERED:
+        if candidate is None or self.done or candidate.state is State.ANSWERED:
+            return
+        if at is not None and at in candidate.earlier:
+            self._settle(candidate, State.LATE)
+            self._back_to(candidate, at)
+        elif candidate.attempt == 0:
             return
         self._settle(candidate, State.ANSWERED)
         candidate.answered_at = now
@@ -173,9 +181,11 @@ class Lookup:
             candidate.brought += self._learn(contact, hop)
         self._since_closer = 0 if self._order[0][0] < nearest else self._since_closer + 1
 
-    def on_failure(self, peer: bytes, now: float) -> None:
-        """No answer of `peer` will come any more, or it cannot be asked."""
+    def on_failure(self, peer: bytes, now: float, at: Contact | None = None) -> None:
+        """No answer of `peer` will come any more (from where it was asked as `at`), or it cannot be asked."""
         candidate = self._by_id.get(peer)
+        if candidate is not None and at is not None and at.endpoint != candidate.contact.endpoint:
+            return  # that endpoint was given up before; the one that is being asked may yet answer
         if candidate is None or self.done or candidate.state in (State.ANSWERED, State.FAILED, State.NEW):
             return
         self._give_up(candidate)
@@ -190,12 +200,13 @@ class Lookup:
         """What to send now, and when to come back if nothing happens before. None when it is done."""
         if self.done:
             return [], None
+        overdue = self._expire(now)
         asks: list[Ask] = []
-        if self._waiting:
-            self._expire(now, asks)
         self._fill(now, asks)
         if self.done:
             return [], None
+        for candidate in overdue:
+            self._ask(candidate, now, asks)
         return asks, min([candidate.deadline for candidate in self._waiting], default=None)
 
     def closest(self, count: int) -> list[Contact]:
@@ -205,7 +216,7 @@ class Lookup:
 
     def outcome(self) -> LookupOutcome:
         """The result as it stands; final when `done`."""
-        asked = sorted((c for c in self._by_id.values() if c.attempt or c.tried > 1), key=lambda c: c.asked_at)
+        asked = sorted((c for c in self._by_id.values() if c.attempt or c.earlier), key=lambda c: c.asked_at)
         trace = tuple(
             QueryTrace(
                 c.contact,
@@ -234,11 +245,11 @@ class Lookup:
         distance = contact.position ^ self._target
         order = self._order
         if len(order) >= self._settings.max_candidates:
-            farthest = order[-1]
-            if distance >= farthest[0] or farthest[2].state is not State.NEW:
+            # Only who was never asked is forgotten: the others have to be known, or they would be asked again.
+            place = next((n for n in range(len(order) - 1, -1, -1) if _unasked(order[n][2])), None)
+            if place is None or distance >= order[place][0]:
                 return False
-            order.pop()
-            del self._by_id[farthest[1]]
+            del self._by_id[order.pop(place)[1]]
         candidate = Candidate(contact, hop)
         self._by_id[contact.id] = candidate
         insort(order, (distance, contact.id, candidate))
@@ -246,18 +257,27 @@ class Lookup:
 
     def _another_endpoint(self, known: Candidate, contact: Contact) -> None:
         """Whoever handed on an address first may have been wrong: keep a few others to fall back on."""
-        others = known.others
-        if known.tried + len(others) >= self._settings.max_endpoints or contact in others:
+        others, earlier = known.others, known.earlier
+        if 1 + len(earlier) + len(others) >= self._settings.max_endpoints or contact in others or contact in earlier:
             return
         others.append(contact)
-        if known.state is State.FAILED:
+        if known.state is State.FAILED or known.state is State.LATE:
             self._next_endpoint(known)
 
     def _next_endpoint(self, candidate: Candidate) -> None:
+        candidate.earlier[candidate.contact] = candidate.asked_at
         candidate.contact = candidate.others.pop(0)
-        candidate.tried += 1
         candidate.attempt = 0
         candidate.state = State.NEW
+
+    def _back_to(self, candidate: Candidate, contact: Contact) -> None:
+        """An answer came from an endpoint that was given up: that is where the peer is."""
+        asked_at = candidate.earlier.pop(contact)
+        if candidate.attempt:
+            candidate.earlier[candidate.contact] = candidate.asked_at
+        candidate.contact = contact
+        candidate.asked_at = asked_at
+        candidate.attempt = max(candidate.attempt, 1)
 
     def _give_up(self, candidate: Candidate) -> None:
         self._settle(candidate, State.FAILED)
@@ -270,22 +290,22 @@ class Lookup:
         candidate.state = state
         candidate.deadline = math.inf
 
-    def _expire(self, now: float, asks: list[Ask]) -> None:
-        """Short timers that have run out: free the slot, and ask once more where an attempt is left."""
-        for candidate in [c for c in self._waiting if c.deadline <= now]:
-            if candidate.attempt < self._settings.attempts:
-                self._ask(candidate, now, asks)
-            else:
+    def _expire(self, now: float) -> list[Candidate]:
+        """Short timers that have run out: the slot is free. Returns who is asked once more."""
+        overdue = [c for c in self._waiting if c.deadline <= now]
+        for candidate in overdue:
+            if candidate.attempt >= self._settings.attempts:
                 self._settle(candidate, State.LATE)
                 if candidate.others:
                     self._next_endpoint(candidate)
+        return [candidate for candidate in overdue if candidate.state is State.WAITING]
 
     def _fill(self, now: float, asks: list[Ask]) -> None:
         """Use every free slot on the k closest that may still answer; end when there is nothing left to wait for."""
         settings = self._settings
         arrived = self._since_closer >= settings.parallelism
         slots = settings.arrived_parallelism if arrived else settings.parallelism
-        slots -= sum(1 for c in self._waiting if c.attempt == 1)
+        slots -= sum(1 for c in self._waiting if c.attempt == 1 and c.deadline > now)
         considered = 0
         unsettled = False
         for _, _, candidate in self._order:
@@ -313,3 +333,7 @@ class Lookup:
         candidate.deadline = now + self._timeout(candidate.contact)
         self.queries += 1
         asks.append(Ask(candidate.contact, candidate.attempt))
+
+
+def _unasked(candidate: Candidate) -> bool:
+    return candidate.state is State.NEW and not candidate.earlier

@@ -190,12 +190,19 @@ class RoutingTable:
             change = Change(ChangeKind.MOVED, candidate, evicted=old)
         else:
             entry.checks //= 3
-            bucket = self._buckets[entry.index]
-            if entry.checks == 0 and (len(self._entries) > 1 or bucket.replacements):
-                return self._evict(bucket, entry, now)
+            if entry.checks == 0:
+                return self._let_go(entry, now)
             change = Change(ChangeKind.KEPT, old)
         self._revalidator.on_change(change, now)
         return change
+
+    def withdrew(self, peer_id: bytes, now: float) -> Change:
+        """It answered that it does not serve: it leaves whatever credit it has, unless it is the last one."""
+        entry = self._entries.get(peer_id)
+        if entry is None:
+            return self._failed_stranger(peer_id, None)
+        entry.candidate = None
+        return self._let_go(entry, now)
 
     def advance(self, now: float) -> tuple[list[Ping], float | None]:
         """The pings that are due, and when to ask again (None: only after a change)."""
@@ -275,6 +282,15 @@ class RoutingTable:
         bucket.entries[contact.id] = entry
         bucket.positions.append(contact.position)
         entry.added_at = now
+        self._revalidator.on_change(change, now)
+        return change
+
+    def _let_go(self, entry: Entry, now: float) -> Change:
+        """Evicts an entry, unless nobody would be left."""
+        bucket = self._buckets[entry.index]
+        if len(self._entries) > 1 or bucket.replacements:
+            return self._evict(bucket, entry, now)
+        change = Change(ChangeKind.KEPT, entry.contact)
         self._revalidator.on_change(change, now)
         return change
 

@@ -1,8 +1,9 @@
 """A virtual internet on virtual time, for testing what is built on kadnet. Public, like the library itself.
 
     async def main() -> None:
-        async with virtual_internet(seed=7) as internet:
-            alice = internet.host("alice", ["10.0.0.1"])
+        async with open_world(seed=7) as world:
+            await world.grow(20)
+            alice = await world.start("alice", bootstrap=world.seeds())
             ...
 
     run(main, seed=7)
@@ -26,6 +27,7 @@ from kadnet.lab.network import (
 from kadnet.lab.run import EPOCH, Entropy, Timeout, VirtualWall, run, run_until, virtual_runtime
 from kadnet.lab.sockets import VirtualDatagrams, VirtualListener
 from kadnet.lab.stream import VirtualStream
+from kadnet.lab.world import LabNode, World, open_world
 
 __all__ = [
     "EPOCH",
@@ -33,6 +35,7 @@ __all__ = [
     "Determinism",
     "Entropy",
     "Fate",
+    "LabNode",
     "NetworkOptions",
     "NotDeterministic",
     "PacketEvent",
@@ -44,7 +47,9 @@ __all__ = [
     "VirtualNetwork",
     "VirtualStream",
     "VirtualWall",
+    "World",
     "deterministic",
+    "open_world",
     "run",
     "run_until",
     "virtual_internet",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from kadnet.errors import InputError, NotConnected
+from kadnet.errors import Conflict, InputError, NotConnected
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.published import Publication, Published, longest_lease
@@ -117,10 +117,12 @@ class Archive:
         met = None if mine is None else mine.parsed.seq
         publication = await self._published.put_entry(key, value, lease, met, if_seq)
         replicas, stale = await self.store_with(outcome.closest, publication)
+        if stale is not None and if_seq is not None:
+            raise Conflict(f"{key} is at seq {stale}, not at seq {if_seq}", seq=stale)
         if stale is not None:  # a holder has a newer one of ours than the walk met: sign above it, once
             publication = await self._published.put_entry(key, value, lease, stale, None)
             replicas, _ = await self.store_with(outcome.closest, publication)
-        await self._note(publication, replicas)
+        await self._note(publication, replicas, bool(outcome.closest))
         return PutOutcome(key, publication.parsed.seq, replicas, self._replicas)
 
     async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
@@ -145,7 +147,7 @@ class Archive:
         outcome = await self._walk(key, k=self._replicas).run()
         for held in self._store.get(key):
             if not held.cached:
-                await self._store_record(outcome.closest, parse(held.record), int(held.remaining))
+                await self._store_record(outcome.closest, parse(held.record), int(held.lapses - self._now()))
         await self._store.replicated(key)
 
     async def store_with(self, closest: tuple[Contact, ...], publication: Publication) -> tuple[int, int | None]:
@@ -160,17 +162,19 @@ class Archive:
     async def _publish(self, publication: Publication) -> int:
         outcome = await self._walk(publication.parsed.key, k=self._replicas).run()
         replicas, _ = await self.store_with(outcome.closest, publication)
-        await self._note(publication, replicas)
+        await self._note(publication, replicas, bool(outcome.closest))
         return replicas
 
-    async def _note(self, publication: Publication, replicas: int) -> None:
-        # Nobody had it: try again soon. Otherwise at half its lease, when holders still have it.
-        again = publication.lease / 2 if replicas else 60.0
+    async def _note(self, publication: Publication, replicas: int, met: bool) -> None:
+        # At half its lease, when holders still have it. Where all who were met refused, soon; where nobody was met, at
+        # the next look, which costs nothing while nobody is there and is the first thing done after joining.
+        again = publication.lease / 2 if replicas else 60.0 if met else 0.0
         await self._published.stored(publication.parsed.key, publication.parsed.seq, replicas, again)
 
     def _own_records(self, key: Key) -> dict[bytes, Fetched]:
         """What is here: our own publication and what we hold for others."""
-        held = {h.publisher: Fetched(parse(h.record), int(h.remaining)) for h in self._store.get(key.hash)}
+        now = self._now()
+        held = {h.publisher: Fetched(parse(h.record), int(h.lapses - now)) for h in self._store.get(key.hash)}
         own: dict[bytes, Fetched] = {}
         publication = self._published.get(key.hash)
         if publication is not None:

@@ -14,28 +14,28 @@ from typing import NamedTuple
 import trio
 
 from kadnet.errors import KadnetError, NotConnected, StorageFailed
-from kadnet.events import BootstrapFailed, ContactAdded, ContactLost, Events, Joined, LookupEnded, RecordStored
-from kadnet.identity.address import Address, Endpoint, family, text
+from kadnet.events import BootstrapFailed, Events, Joined, LookupEnded, RecordStored
+from kadnet.identity.address import Address, Endpoint, family
 from kadnet.identity.keys import Identity
-from kadnet.kademlia.buckets import BucketView, Change, ChangeKind
+from kadnet.kademlia.buckets import BucketView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import position, position_bytes, random_in_bucket
 from kadnet.kademlia.lookup import LookupOutcome
-from kadnet.kademlia.revalidation import Ping as PingAction
 from kadnet.kademlia.rtt import NodeRtt
-from kadnet.kademlia.table import RoutingTable
 from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
 from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, ping
+from kadnet.overlay.calls import Asker, Hooks, RpcCounters
+from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.peercache import PeerCache
-from kadnet.overlay.peers import ContactBook, Peer, PeerBook
+from kadnet.overlay.peers import ContactBook, PeerBook
 from kadnet.overlay.published import Published
 from kadnet.overlay.responder import Responder, Surroundings
-from kadnet.overlay.rpc import Asker, Hooks, Rpc, RpcCounters
+from kadnet.overlay.rpc import Rpc
 from kadnet.overlay.settings import OverlaySettings, Tuning
 from kadnet.overlay.store import RecordStore, StoreCounters
 from kadnet.overlay.upkeep import Action, Refresh, Renew, Replicate, Scan, Sweep, Task, Upkeep
 from kadnet.overlay.walk import Means, Walk
-from kadnet.pump import Handle, Pump, Timer
+from kadnet.pump import Handle, Pump
 from kadnet.runtime import Runtime
 from kadnet.storage import Database
 from kadnet.transport import Datagrams
@@ -54,10 +54,9 @@ class PingOutcome(NamedTuple):
 
 @dataclass(slots=True)
 class OverlayCounters:
-    """`checks_over_budget`: strangers not checked because their subnet, or all together, asked too often."""
+    """`upkeep_failed`: pieces of upkeep that went wrong and come round again."""
 
     lookups: int = 0
-    checks_over_budget: int = 0
     upkeep_failed: int = 0
 
 
@@ -96,12 +95,23 @@ class Overlay:
         # No quota within the scope of our own listen address, unless that is public.
         self._waive_scope = own_scope if own_scope < 2 else -1
         table_settings = replace(tuning.table, waive_scope=self._waive_scope)
-        self._tables = {
-            family(socket.local): RoutingTable(identity.public, table_settings, runtime.rng) for socket in sockets
-        }
-        self._handles: dict[int, Handle[PingAction]] = {
-            number: pump.add(table, partial(self._revalidate, number)) for number, table in self._tables.items()
-        }
+        self._met = trio.Event()
+        self._joined = trio.Event()
+        self._first_attempt = trio.Event()
+        self.neighbours = Neighbours(
+            identity.public,
+            runtime,
+            pump,
+            events,
+            PeerCache(peers, tuning.peer_cache, runtime.wall),
+            families=[family(socket.local) for socket in sockets],
+            settings=table_settings,
+            settle=tuning.peer_cache.settle,
+            ping=self._ping,
+            within_budget=lambda source, at: self.rpc.within_budget(source, at),
+            met=self._met.set,
+            lonely=self._lonely,
+        )
         self._contacts = ContactBook(identity.public, tuning.peers)
         self.rpc = Rpc(
             identity,
@@ -111,17 +121,32 @@ class Overlay:
             entropy=runtime.entropy,
             peers=PeerBook(identity, network, tuning.peers),
             rtt=NodeRtt(tuning.rto),
-            hooks=Hooks(self._serve, self._answered, self._failed, self._requested, self._claimed),
+            hooks=Hooks(
+                self._serve,
+                self.neighbours.answered,
+                self.neighbours.failed,
+                self.neighbours.requested,
+                self._claimed,
+            ),
             serves=settings.serves,
             settings=tuning.rpc,
             tokens=tuning.tokens,
         )
         store_settings = replace(tuning.store, max_bytes=settings.store_mib * 2**20)
         self._store = RecordStore(records, store_settings, now=now, wall=runtime.wall, rng=runtime.rng)
-        self._published = Published(records, identity, network, runtime.wall, tuning.max_published)
+        self._published = Published(
+            records,
+            identity,
+            network,
+            runtime.wall,
+            max_records=tuning.max_published,
+            read_cache=tuning.store.read_cache,
+        )
         self._responder = Responder(
             self._store,
-            Surroundings(self._closest, self._is_far, self._waived, runtime.wall, self._record_stored),
+            Surroundings(
+                self.neighbours.closest, self.neighbours.is_far, self._waived, runtime.wall, self._record_stored
+            ),
             network=network,
             serves=settings.serves,
             far_count=2 * tuning.table.k,
@@ -132,7 +157,7 @@ class Overlay:
             now=now,
             wall=runtime.wall,
             contacts=self._contacts,
-            closest=self._closest,
+            closest=self.neighbours.closest,
             settings=tuning.lookup,
             own_id=identity.public,
             network=network,
@@ -145,29 +170,24 @@ class Overlay:
             own_id=identity.public,
             replicas=settings.replicas,
             serves=settings.serves,
-            is_far=self._is_far,
+            is_far=self.neighbours.is_far,
             now=now,
             wall=runtime.wall,
         )
-        self._cache = PeerCache(peers, tuning.peer_cache, runtime.wall)
         self._bootstrap = Bootstrap(
             bootstrap,
             rpc=self.rpc,
             network=runtime.network,
             own_id=identity.public,
             entropy=runtime.entropy,
-            cached=self._seeds,
-            alone=self._is_alone,
+            cached=self.neighbours.seeds,
+            alone=self.neighbours.is_alone,
             failed=self._bootstrap_failed,
             settings=tuning.bootstrap,
         )
         self._upkeep = Upkeep(tuning.upkeep, runtime.rng, now())
         self._upkeep_handle: Handle[Action] = pump.add(self._upkeep, self._do)
         self._nursery: trio.Nursery | None = None
-        self._save_timer: Timer | None = None
-        self._met = trio.Event()
-        self._joined = trio.Event()
-        self._first_attempt = trio.Event()
 
     # --- what others may ask of it
 
@@ -184,12 +204,16 @@ class Overlay:
     ) -> PutOutcome:
         """See `Archive.put`."""
         await self._first_join()
-        return await self._archive.put(key, value, lease=lease, if_seq=if_seq)
+        outcome = await self._archive.put(key, value, lease=lease, if_seq=if_seq)
+        self._look_in_time()
+        return outcome
 
     async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
         """See `Archive.put_blob`."""
         await self._first_join()
-        return await self._archive.put_blob(data, lease=lease)
+        outcome = await self._archive.put_blob(data, lease=lease)
+        self._look_in_time()
+        return outcome
 
     async def get(self, key: Key) -> GetOutcome:
         """See `Archive.get`."""
@@ -209,10 +233,9 @@ class Overlay:
 
     async def find(self, node_id: bytes) -> Contact | None:
         """Where a node can be reached: from the table, else by a walk to its position. None when nobody knows it."""
-        for table in self._tables.values():
-            contact = table.get(node_id)
-            if contact is not None:
-                return contact
+        known = self.neighbours.get(node_id)
+        if known is not None:
+            return known
         await self._first_join()
         outcome = await self._walk(position_bytes(node_id))
         return next((contact for contact in outcome.closest if contact.id == node_id), None)
@@ -228,11 +251,11 @@ class Overlay:
 
     def contacts(self) -> list[Contact]:
         """The live contacts of both families."""
-        return [contact for table in self._tables.values() for contact in table.contacts()]
+        return self.neighbours.contacts()
 
     def buckets(self) -> list[BucketView]:
         """The routing tables, family by family."""
-        return [bucket for table in self._tables.values() for bucket in table.snapshot()]
+        return self.neighbours.buckets()
 
     def bootstrap_states(self) -> list[BootstrapState]:
         """How each bootstrap address fares."""
@@ -265,12 +288,8 @@ class Overlay:
                 task_status.started()
         finally:
             self._nursery = None
-            for handle in self._handles.values():
-                handle.stop()
             self._upkeep_handle.stop()
-            if self._save_timer is not None:
-                self._save_timer.cancel()
-            self._save_contacts()
+            self.neighbours.close()
 
     # --- joining
 
@@ -302,7 +321,7 @@ class Overlay:
         """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
         await self._walk(position_bytes(self._identity.public))
         now, own = self._runtime.now(), position(self._identity.public)
-        for table in self._tables.values():
+        for table in self.neighbours.tables:
             for index in table.stale_buckets(now, age) if age else range(len(table.snapshot())):
                 table.touch(index, self._runtime.now())
                 target = random_in_bucket(own, index, self._runtime.rng)
@@ -339,7 +358,19 @@ class Overlay:
             self.counters.upkeep_failed += 1
             return
         self._upkeep.found(renew, replicate, self._runtime.now())
+        self._look_in_time()
         self._upkeep_handle.kick()
+
+    def _look_in_time(self) -> None:
+        """Let the next scan come no later than the next of our records is due: a lease may be shorter than its pace."""
+        try:
+            wait = self._published.next_due()
+        except StorageFailed:
+            self.counters.upkeep_failed += 1
+            return
+        if wait is not None:
+            self._upkeep.due_at(self._runtime.now() + wait)
+            self._upkeep_handle.kick()
 
     async def _task(self, action: Sweep | Task) -> None:
         """One piece of upkeep. What goes wrong is counted; it comes round again."""
@@ -350,6 +381,7 @@ class Overlay:
                 await self._refresh(action.age)
             elif isinstance(action, Renew):
                 await self._archive.renew(action.key)
+                self._look_in_time()
             elif isinstance(action, Replicate):
                 await self._archive.replicate(action.key)
         except KadnetError:
@@ -361,75 +393,21 @@ class Overlay:
 
     # --- what the parts tell each other
 
-    def _closest(self, number: int, target: int, count: int) -> list[Contact]:
-        table = self._tables.get(number)
-        return [] if table is None else table.closest(target, count)
-
-    def _is_far(self, key: int, count: int) -> bool:
-        return any(table.is_far(key, count) for table in self._tables.values())
-
     def _waived(self, storing_scope: int) -> bool:
         return storing_scope <= self._waive_scope
-
-    def _is_alone(self) -> bool:
-        return not any(len(table) for table in self._tables.values())
-
-    def _seeds(self) -> list[Contact]:
-        try:
-            return self._cache.seeds()
-        except StorageFailed:
-            return []
 
     def _serve(self, request: messages.Request, asker: Asker, now: float) -> None:
         self._responder.serve(request, asker, now)
 
-    def _answered(self, contact: Contact, rtt: float, serves: bool, now: float) -> None:
-        if serves:
-            number = contact.family
-            self._changed(number, self._tables[number].answered(contact, rtt, now), now)
-
-    def _failed(self, contact: Contact, now: float) -> None:
-        number = contact.family
-        self._changed(number, self._tables[number].failed(contact.id, now, endpoint=contact.endpoint), now)
-
-    def _requested(self, peer: Peer, source: Endpoint, now: float) -> None:
-        """A node that serves asked us something: perhaps worth one ping of ours."""
-        number = family(source)
-        table = self._tables[number]
-        known = table.get(peer.id)
-        if known is not None and known.endpoint == source:
-            return
-        contact = peer.at(source)
-        if contact.scope < 0:
-            return
-        if not self.rpc.within_budget(source, now):
-            self.counters.checks_over_budget += 1
-        elif table.heard(contact, now):
-            self._handles[number].kick()
+    def _ping(self, contact: Contact) -> None:
+        # The hooks `answered` and `failed` tell the table what became of it.
+        self.rpc.ask(contact, messages.Ping, (), _ignore, _ignore, attempts=3)
 
     def _claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
         self._bootstrap.claimed(cookie, id, source)
 
-    def _changed(self, number: int, change: Change, now: float) -> None:
-        """A table changed: those who stand on it are told."""
-        kind = change.kind
-        if kind is ChangeKind.UPDATED or kind is ChangeKind.UNKNOWN:
-            return
-        self._handles[number].kick()
-        contact = change.contact
-        if kind in _CAME and contact is not None:
-            self._met.set()
-            self._events.publish(ContactAdded(now, contact.id, text(contact.endpoint)))
-            self._save_soon()
-        if kind in _WENT and change.evicted is not None:
-            self._events.publish(ContactLost(now, change.evicted.id, text(change.evicted.endpoint)))
-            self._save_soon()
-        if kind is ChangeKind.KEPT and len(self._tables[number]) == 1:
-            self._bootstrap.seek()  # the last one we know does not answer
-
-    def _revalidate(self, number: int, action: PingAction) -> None:
-        # The hooks `answered` and `failed` tell the table what became of it.
-        self.rpc.ask(action.contact, messages.Ping, (), _ignore, _ignore, attempts=3)
+    def _lonely(self) -> None:
+        self._bootstrap.seek()
 
     def _record_stored(self, parsed: Parsed) -> None:
         if self._events:
@@ -438,21 +416,6 @@ class Overlay:
     def _bootstrap_failed(self, address: str, why: str) -> None:
         self._events.publish(BootstrapFailed(self._runtime.now(), address, why))
 
-    def _save_soon(self) -> None:
-        if self._save_timer is None or self._save_timer.fn is None:
-            self._save_timer = self._pump.call_at(
-                self._runtime.now() + self.tuning.peer_cache.settle, self._save_contacts
-            )
-
-    def _save_contacts(self) -> None:
-        contacts = self.contacts()
-        if contacts:
-            self._cache.save(contacts)
-
 
 def _ignore(*_what: object) -> None:
     """For a request of which the hooks say all."""
-
-
-_CAME = frozenset({ChangeKind.INSERTED, ChangeKind.PROMOTED, ChangeKind.MOVED})
-_WENT = frozenset({ChangeKind.EVICTED, ChangeKind.PROMOTED})

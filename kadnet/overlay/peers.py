@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kadnet.bounded import Bounded
 from kadnet.identity.address import Endpoint
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
@@ -30,9 +31,23 @@ class PeerSettings:
 
 
 class Peer:
-    """One peer. `token` is the one it gave us, at `token_at`; `issued` those that we gave it."""
+    """One peer. `token` is the one it gave us, at `token_at`; `issued` those that we gave it.
 
-    __slots__ = ("channel", "contact", "id", "issued", "rtt", "token", "token_at")
+    `unanswered`: transmissions since its last answer, the first of them at `unanswered_since`, the last at `asked_at`.
+    """
+
+    __slots__ = (
+        "asked_at",
+        "channel",
+        "contact",
+        "id",
+        "issued",
+        "rtt",
+        "token",
+        "token_at",
+        "unanswered",
+        "unanswered_since",
+    )
 
     def __init__(self, id: bytes, channel: Channel) -> None:
         self.id = id
@@ -42,6 +57,9 @@ class Peer:
         self.token_at = 0.0
         self.issued: Issued | None = None
         self.contact: Contact | None = None
+        self.unanswered = 0
+        self.unanswered_since = 0.0
+        self.asked_at = 0.0
 
     def at(self, endpoint: Endpoint) -> Contact:
         """The peer as a contact at `endpoint`; the last one is remembered."""
@@ -54,14 +72,13 @@ class Peer:
 class PeerBook:
     """All peers of which something is kept."""
 
-    __slots__ = ("_asked", "_network", "_own", "_settings", "_strangers")
+    __slots__ = ("_asked", "_network", "_own", "_strangers")
 
     def __init__(self, own: Identity, network: bytes, settings: PeerSettings) -> None:
         self._own = own
         self._network = network
-        self._settings = settings
-        self._asked: dict[bytes, Peer] = {}
-        self._strangers: dict[bytes, Peer] = {}
+        self._asked: Bounded[bytes, Peer] = Bounded(settings.max_asked)
+        self._strangers: Bounded[bytes, Peer] = Bounded(settings.max_strangers)
 
     def get(self, id: bytes) -> Peer | None:
         """The peer, when its keys are known."""
@@ -72,13 +89,11 @@ class PeerBook:
         peer = self._asked.pop(id, None)  # put back at the end: the least recently asked goes first
         if peer is None:
             peer = self._strangers.pop(id, None) or Peer(id, Channel(self._own, id, self._network))
-            _make_room(self._asked, self._settings.max_asked)
         self._asked[id] = peer
         return peer
 
     def admit(self, id: bytes, channel: Channel) -> Peer:
         """A stranger whose first box has opened."""
-        _make_room(self._strangers, self._settings.max_strangers)
         peer = self._strangers[id] = Peer(id, channel)
         return peer
 
@@ -89,12 +104,11 @@ class PeerBook:
 class ContactBook:
     """Decodes the contacts of an answer, each distinct one once."""
 
-    __slots__ = ("_by_packed", "_own_id", "_settings")
+    __slots__ = ("_by_packed", "_own_id")
 
     def __init__(self, own_id: bytes, settings: PeerSettings) -> None:
         self._own_id = own_id
-        self._settings = settings
-        self._by_packed: dict[bytes, Contact | None] = {}
+        self._by_packed: Bounded[bytes, Contact | None] = Bounded(settings.max_contacts)
 
     def decode(self, contacts4: bytes, contacts6: bytes, giver_scope: int) -> list[Contact]:
         """The usable contacts, in the order given.
@@ -116,11 +130,5 @@ class ContactBook:
         contact: Contact | None = Contact.from_packed(piece)
         if contact is not None and (contact.id == self._own_id or not contact.endpoint.port or contact.scope < 0):
             contact = None
-        _make_room(self._by_packed, self._settings.max_contacts)
         self._by_packed[piece] = contact
         return contact
-
-
-def _make_room(book: dict[bytes, object] | dict[bytes, Peer] | dict[bytes, Contact | None], bound: int) -> None:
-    while len(book) >= bound:
-        del book[next(iter(book))]

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kadnet.errors import Conflict
+from kadnet.bounded import Bounded
+from kadnet.errors import Conflict, StorageFailed
 from kadnet.identity.keys import Identity
 from kadnet.storage import Database
 from kadnet.wire.keys import Key
@@ -38,20 +39,33 @@ class Published:
     """The table `published` of records.db."""
 
     def __init__(
-        self, database: Database, identity: Identity, network: bytes, wall: Callable[[], float], max_records: int
+        self,
+        database: Database,
+        identity: Identity,
+        network: bytes,
+        wall: Callable[[], float],
+        *,
+        max_records: int,
+        read_cache: int,
     ) -> None:
+        """`read_cache`: keys of which it is kept at hand whether we have published under them."""
         self._database = database
         self._identity = identity
         self._network = network
         self._wall = wall
         self.max_records = max_records
+        self._read: Bounded[bytes, Publication | None] = Bounded(read_cache)
 
     def get(self, key: bytes) -> Publication | None:
         """Our own live record under `key`."""
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM published WHERE key = ? AND expires_wall > ?", (key, self._wall())
-        )
-        return _publication(rows[0]) if rows else None
+        if key in self._read:
+            publication = self._read[key]
+        else:
+            rows = self._database.read(f"SELECT {_COLUMNS} FROM published WHERE key = ?", (key,))
+            publication = self._read[key] = _publication(rows[0]) if rows else None
+        if publication is None or publication.expires_wall <= self._wall():
+            return None
+        return publication
 
     def count(self) -> int:
         rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM published")
@@ -60,7 +74,7 @@ class Published:
     async def put_blob(self, data: bytes, lease: int) -> Publication:
         """Keep a blob of our own for `lease` seconds, again if we had it."""
         record = blob(data)
-        return await self._database.write(lambda connection: self._save(connection, record, b"", 0, data, lease))
+        return await self._saved(lambda connection: self._save(connection, record, b"", 0, data, lease))
 
     async def put_entry(
         self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None
@@ -82,22 +96,25 @@ class Published:
             record = self._sign(key.kind, key.name_hash, seq, value, lease)
             return self._save(connection, record, key.name_hash, seq, value, lease)
 
-        return await self._refusable(write)
+        return await self._saved(write)
 
     async def renew(self, key: bytes) -> Publication | None:
         """Sign our entry under `key` again: same seq, later `expires`. None when it is gone."""
 
-        def write(connection: sqlite3.Connection) -> Publication | None:
+        def write(connection: sqlite3.Connection) -> Publication:
             row = connection.execute(
                 "SELECT kind, name_hash, seq, value, lease FROM published WHERE key = ?", (key,)
             ).fetchone()
             if row is None:
-                return None
+                raise _Refused(_Gone())
             kind, name_hash, seq, value, lease = row
             record = blob(value) if kind == BLOB else self._sign(kind, name_hash, seq, value, lease)
             return self._save(connection, record, name_hash, seq, value, lease)
 
-        return await self._database.write(write)
+        try:
+            return await self._saved(write)
+        except _Gone:
+            return None
 
     async def stored(self, key: bytes, seq: int, replicas: int, again_after: float) -> None:
         """Note how many acknowledged, and when to store or renew it again (seconds from now)."""
@@ -107,14 +124,24 @@ class Published:
                 "UPDATE published SET replicas = ?, renew_wall = ? WHERE key = ? AND seq = ?", (replicas, due, key, seq)
             )
         )
+        self._read.pop(key, None)
 
     def due(self, limit: int) -> list[bytes]:
-        """Keys to renew or to store at last, the longest waiting first."""
+        """Keys to renew or to store at last, the longest waiting first. A tombstone that was stored once is left to lapse:
+        by then nothing that it takes back can be alive."""
         wall = self._wall()
         rows = self._database.read(
-            "SELECT key FROM published WHERE renew_wall <= ? ORDER BY renew_wall LIMIT ?", (wall, limit)
+            "SELECT key FROM published WHERE renew_wall <= ? AND (value IS NOT NULL OR replicas = 0)"
+            " ORDER BY renew_wall LIMIT ?",
+            (wall, limit),
         )
         return [row[0] for row in rows]
+
+    def next_due(self) -> float | None:
+        """Seconds until the next of our records is to be renewed, those that are due already left out; None for none."""
+        wall = self._wall()
+        (when,) = self._database.read("SELECT min(renew_wall) FROM published WHERE renew_wall > ?", (wall,))[0]
+        return None if when is None else when - wall
 
     def _sign(self, kind: int, name_hash: bytes, seq: int, value: bytes | None, lease: int) -> Record:
         expires = int(self._wall()) + lease
@@ -134,8 +161,7 @@ class Published:
         wall = self._wall()
         count = connection.execute("SELECT count(*) FROM published WHERE key != ?", (parsed.key,)).fetchone()[0]
         if count >= self.max_records:
-            raise _Refused(ValueError(f"this node has published {count} records and can keep no more"))
-        # Tombstones are kept up for as long as a holder may remember what they take back, and no longer.
+            raise _Refused(StorageFailed(f"this node has published {count} records and can keep no more"))
         expires = wall + lease
         connection.execute(
             "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
@@ -143,7 +169,7 @@ class Published:
         )
         return Publication(parsed, lease, 0, expires)
 
-    async def _refusable(self, write: Callable[[sqlite3.Connection], Publication]) -> Publication:
+    async def _saved(self, write: Callable[[sqlite3.Connection], Publication]) -> Publication:
         """Run a write that may refuse; a refusal must not roll back the others of its batch."""
 
         def guarded(connection: sqlite3.Connection) -> Publication | Exception:
@@ -155,7 +181,12 @@ class Published:
         result = await self._database.write(guarded)
         if isinstance(result, Exception):
             raise result
+        self._read.pop(result.parsed.key, None)
         return result
+
+
+class _Gone(Exception):
+    """There is nothing to renew."""
 
 
 class _Refused(Exception):

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from kadnet.identity.address import Endpoint, family, pack, prefix, scope
 from kadnet.kademlia.contact import Contact
-from kadnet.overlay.rpc import Asker
+from kadnet.overlay.calls import Asker
 from kadnet.overlay.store import Held, RecordStore
 from kadnet.wire import messages
 from kadnet.wire.messages import Carried, FindNode, FindValue, Nodes, Ping, Pong, Request, Status, Store, Stored, Values
@@ -59,7 +59,7 @@ class Responder:
         """Answer one request, at once or when the disk has it."""
         if isinstance(request, FindValue):
             if self._serves:
-                self._find_value(request, asker)
+                self._find_value(request, asker, now)
         elif isinstance(request, FindNode):
             if self._serves:
                 self._find_node(request, asker)
@@ -76,7 +76,7 @@ class Responder:
         flags = self._flags | (messages.SHORT if short else 0)
         asker.reply(Nodes(request.id, flags, asker.token, contacts4, contacts6))
 
-    def _find_value(self, request: FindValue, asker: Asker) -> None:
+    def _find_value(self, request: FindValue, asker: Asker, now: float) -> None:
         room = asker.room - _VALUES_BASE
         held = self._store.get(request.key)
         carried: list[Carried] = []
@@ -94,7 +94,7 @@ class Responder:
             if record.publisher != asker.peer.id:
                 last = record.publisher
             room -= size
-            remaining = max(0, int(record.remaining))
+            remaining = int(record.lapses - now)
             carried.append(Carried(record.kind, record.payload, record.signature, remaining, bool(record.cached)))
         contacts4, contacts6, dropped = self._contacts(request.key, request.flags, asker, room)
         flags = self._flags | (messages.SHORT if short or (dropped and not carried) else 0)

@@ -12,9 +12,7 @@ An answer counts when it comes to a pending id, from that very peer and endpoint
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import trio
 
@@ -24,10 +22,10 @@ from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.limits import PrefixBudgets
 from kadnet.kademlia.rtt import NodeRtt
-from kadnet.metrics import Reasons
+from kadnet.overlay.calls import Asker, Call, Hooks, OnAnswer, OnFailure, RpcCounters, RpcSettings
 from kadnet.overlay.peers import Peer, PeerBook
 from kadnet.overlay.tokens import Tokens, TokenSettings, is_valid
-from kadnet.pump import Pump, Timer
+from kadnet.pump import Pump
 from kadnet.transport import Datagrams
 from kadnet.wire import packets
 from kadnet.wire.messages import (
@@ -49,122 +47,6 @@ from kadnet.wire.messages import (
 )
 
 NONCE_AND_ID = packets.NONCE_SIZE + 8
-
-
-@dataclass(frozen=True, slots=True)
-class RpcSettings:
-    """`patience`: seconds a lone attempt stays open for a late answer, after its slot has long been given away.
-
-    `max_pending`: requests open at once. `stranger_rate`, `stranger_burst`: datagrams of strangers per second that may
-    cost a key agreement (80 µs), per /24 or /48; `node_rate`, `node_burst`: the same for all of them together, at most
-    a sixth of a core. `max_prefixes`: prefixes remembered for that. Loopback and private addresses are exempt.
-    `entropy_block`: random bytes drawn at once, since asking the system for 32 costs as much as for 4,096.
-    """
-
-    patience: float = 2.5
-    max_pending: int = 8192
-    stranger_rate: float = 20.0
-    stranger_burst: float = 100.0
-    node_rate: float = 2000.0
-    node_burst: float = 2000.0
-    max_prefixes: int = 4096
-    entropy_block: int = 4096
-
-
-@dataclass(slots=True)
-class RpcCounters:
-    """`dropped` by reason: what peers sent that deserved silence. sent = answered + timed_out + still open."""
-
-    datagrams_in: int = 0
-    datagrams_out: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    not_sent: int = 0
-    requests_sent: int = 0
-    retransmitted: int = 0
-    answers_received: int = 0
-    requests_served: int = 0
-    timed_out: int = 0
-    dropped: Reasons = field(default_factory=Reasons)
-
-
-OnAnswer = Callable[[Any, float, float], object]  # (answer, round trip in seconds, now)
-OnFailure = Callable[[str], object]  # (reason)
-
-
-class Call:
-    """One request under way; the same one when it is retransmitted under a new id."""
-
-    __slots__ = ("again", "args", "attempts_left", "contact", "ids", "kind", "on_answer", "on_failure", "peer", "timer")
-
-    def __init__(
-        self,
-        contact: Contact,
-        peer: Peer,
-        kind: type[Request],
-        args: tuple[object, ...],
-        on_answer: OnAnswer,
-        on_failure: OnFailure,
-        attempts: int,
-    ) -> None:
-        self.contact = contact
-        self.peer = peer
-        self.kind = kind
-        self.args = args
-        self.on_answer = on_answer
-        self.on_failure = on_failure
-        self.attempts_left = attempts
-        self.ids: list[bytes] = []
-        self.timer: Timer | None = None
-        self.again = False
-
-
-class Asker:
-    """Who sent a request that is being served, and how to answer: now, or later.
-
-    `proven`: it showed a valid token, so the address is its own. `room`: bytes a message to it may have.
-    """
-
-    __slots__ = ("_rpc", "_socket", "id", "peer", "proven", "room", "source", "token")
-
-    def __init__(
-        self,
-        rpc: Rpc,
-        socket: Datagrams,
-        peer: Peer,
-        source: Endpoint,
-        id: bytes,
-        token: bytes,
-        proven: bool,
-        room: int,
-    ) -> None:
-        self._rpc = rpc
-        self._socket = socket
-        self.peer = peer
-        self.source = source
-        self.id = id
-        self.token = token
-        self.proven = proven
-        self.room = room
-
-    def reply(self, answer: Answer) -> None:
-        """Send the answer; one that is larger than its unproven request is not sent."""
-        message = encode(answer)
-        if len(message) > self.room:
-            self._rpc.counters.dropped.add("answer-too-large")
-            return
-        self._rpc.send(self._socket, self.peer, message, self.source)
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What the overlay does when something is learned. All of them run at once, on the packet's path."""
-
-    serve: Callable[[Request, Asker, float], object]
-    answered: Callable[[Contact, float, bool, float], object]  # (contact, rtt, serves, now)
-    failed: Callable[[Contact, float], object]
-    requested: Callable[[Peer, Endpoint, float], object]  # by a peer that serves
-    claimed: Callable[[bytes, bytes, Endpoint], object]  # a probe reply: (cookie, claimed ID, from)
 
 
 class Rpc:
@@ -207,6 +89,7 @@ class Rpc:
         )
         self._pending: dict[bytes, tuple[Call, float]] = {}
         self._sockets: dict[int, Datagrams] = {}
+        self._heard_at = 0.0
         self.flags = SERVES if serves else 0
         self.counters = RpcCounters()
 
@@ -278,6 +161,22 @@ class Rpc:
         peer = self._peers.get(contact.id)
         return self._rtt.timeout(peer.rtt if peer is not None else None)
 
+    def is_silent(self, contact: Contact, now: float) -> bool:
+        """Whether asking this contact again would only waste the time of a walk.
+
+        It left at least two transmissions unanswered, for longer than both of their timers, while somebody else did
+        answer (so it is not we who are cut off). After `silence` seconds it deserves another chance.
+        """
+        peer = self._peers.get(contact.id)
+        if peer is None or peer.unanswered < 2:
+            return False
+        since = peer.unanswered_since
+        return (
+            now - peer.asked_at < self._settings.silence
+            and now - since > 2 * self._rtt.timeout(peer.rtt)
+            and self._heard_at > since
+        )
+
     def probe(self, endpoint: Endpoint, cookie: bytes) -> bool:
         """Ask whoever is at `endpoint` for its ID; the answer comes as the hook `claimed`."""
         socket = self._sockets.get(family(endpoint))
@@ -298,6 +197,10 @@ class Rpc:
             message = encode_padded(request, PADDED_PING if call.kind is Ping else PADDED)
         self._pending[id] = (call, now)
         call.ids.append(id)
+        if not peer.unanswered:
+            peer.unanswered_since = now
+        peer.unanswered += 1
+        peer.asked_at = now
         contact = call.contact
         self._put(
             self._sockets[contact.family], peer.channel.seal(message, random[: packets.NONCE_SIZE]), contact.endpoint
@@ -426,6 +329,8 @@ class Rpc:
         if type(answer) is not ANSWER_OF[call.kind]:
             raise Malformed("wrong-answer")
         rtt = now - sent_at
+        peer.unanswered = 0
+        self._heard_at = now
         self._rtt.observe(peer.rtt, rtt)
         if isinstance(answer, (Pong, Nodes, Values)):
             peer.token, peer.token_at = answer.token, now

@@ -13,9 +13,9 @@ from kadnet.kademlia.lookup import LookupSettings
 from kadnet.kademlia.rtt import RtoSettings
 from kadnet.kademlia.table import TableSettings
 from kadnet.overlay.bootstrap import BootstrapSettings
+from kadnet.overlay.calls import RpcSettings
 from kadnet.overlay.peercache import PeerCacheSettings
 from kadnet.overlay.peers import PeerSettings
-from kadnet.overlay.rpc import RpcSettings
 from kadnet.overlay.store import StoreSettings
 from kadnet.overlay.tokens import TokenSettings
 from kadnet.overlay.upkeep import UpkeepSettings

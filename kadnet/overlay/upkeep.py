@@ -89,6 +89,10 @@ class Upkeep:
             self._next_refresh = now + self._until_refresh()
         self._next_scan = now
 
+    def due_at(self, when: float) -> None:
+        """Something falls due at `when`, perhaps before the next scan, as a short lease does: look then."""
+        self._next_scan = min(self._next_scan, when)
+
     def found(self, renew: list[bytes], replicate: list[bytes], now: float) -> None:
         """What a scan turned up; what is known already is not queued twice."""
         tasks: list[Task] = [Renew(key) for key in renew]

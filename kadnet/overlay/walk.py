@@ -16,8 +16,9 @@ import trio
 from kadnet.errors import Malformed
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import Ask, Lookup, LookupOutcome, LookupSettings
+from kadnet.overlay.calls import Call
 from kadnet.overlay.peers import ContactBook
-from kadnet.overlay.rpc import Call, Rpc
+from kadnet.overlay.rpc import Rpc
 from kadnet.pump import Pump
 from kadnet.wire import messages
 from kadnet.wire.kinds import BLOB
@@ -73,7 +74,7 @@ class Walk:
         self._means = means
         self._key = key
         self._kind = value_kind
-        self._pages_left = max_pages
+        self._max_pages = max_pages
         self._done = trio.Event()
         self._calls: dict[bytes, Call] = {}
         self._extra = 0
@@ -95,8 +96,9 @@ class Walk:
         known = list(seeds)
         for family in self._flags_families:
             known += means.closest(family, target, max(settings.k, messages.MAX_CONTACTS))
+        known = self._worth_asking(known, means.now())
         self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
-        self._handle = means.pump.add(self._lookup, self._perform)
+        self._handle = means.pump.add(self, self._perform)
 
     async def run(self) -> LookupOutcome:
         """Walk to the end. Cancelling it leaves nothing behind but answers that will be ignored."""
@@ -104,14 +106,20 @@ class Walk:
             self._advance()
             await self._done.wait()
         finally:
+            self._done.set()  # also when cancelled: what still comes in is neither verified nor paged through
             self._lookup.stop()
             self._handle.stop()
         return self._lookup.outcome()
 
-    def _advance(self) -> None:
-        self._handle.kick()
+    def advance(self, now: float) -> tuple[list[Ask], float | None]:
+        """The lookup, for the pump; here so that a walk which ends by a timer is noticed like any other."""
+        decided = self._lookup.advance(now)
         if self._lookup.done and (not self._extra or self._lookup.reason == FOUND):
             self._done.set()
+        return decided
+
+    def _advance(self) -> None:
+        self._handle.kick()
 
     def _perform(self, ask: Ask) -> None:
         contact = ask.contact
@@ -149,7 +157,7 @@ class Walk:
                 self._lookup.on_reply(contact.id, (), now)
                 self._lookup.stop(FOUND)
             elif answer.records and answer.status == messages.MORE and answer.after:
-                self._next_page(contact, answer.after)
+                self._next_page(contact, answer.after, self._max_pages - 1)
             if answer.records and not answer.contacts4 and not answer.contacts6 and not self._lookup.done:
                 # The records left no room for contacts; the walk needs some to go on.
                 self._ask_beside(contact, FindNode, (self._key,), self._nodes_from(contact))
@@ -160,18 +168,25 @@ class Walk:
 
     def _replied(self, contact: Contact, answer: Nodes | Values, now: float) -> None:
         found = self._means.contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
-        self._lookup.on_reply(contact.id, found, now)
+        self._lookup.on_reply(contact.id, self._worth_asking(found, now), now)
         self._advance()
 
-    def _next_page(self, contact: Contact, after: bytes) -> None:
-        if self._pages_left <= 0:
+    def _worth_asking(self, contacts: list[Contact], now: float) -> list[Contact]:
+        """Without those that were silent a moment ago: the dead are handed on for minutes after their end."""
+        is_silent = self._means.rpc.is_silent
+        return [contact for contact in contacts if not is_silent(contact, now)]
+
+    def _next_page(self, contact: Contact, after: bytes, left: int) -> None:
+        """Ask on, of every holder by itself: what one leaves out another may have."""
+        if left <= 0:
             return
-        self._pages_left -= 1
 
         def answered(answer: Values, _rtt: float, _now: float) -> None:
+            if self._done.is_set():
+                return
             self._take(answer.records)
             if answer.records and answer.status == messages.MORE and answer.after > after:
-                self._next_page(contact, answer.after)
+                self._next_page(contact, answer.after, left - 1)
 
         self._ask_beside(contact, FindValue, (self._key, -1, after), answered)
 

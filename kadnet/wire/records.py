@@ -16,7 +16,7 @@ import msgpack
 from kadnet.errors import Malformed
 from kadnet.identity.keys import Identity, verify
 from kadnet.wire import keys
-from kadnet.wire.kinds import BLOB, CLOCK_TOLERANCE, KINDS, MAX_EXPIRES_AHEAD
+from kadnet.wire.kinds import BLOB, CLOCK_TOLERANCE, KINDS, MAX_EXPIRES_AHEAD, PRESENCE
 
 MAX_SEQ = 2**63 - 1
 MAX_EXPIRES = 2**40 - 1
@@ -126,6 +126,8 @@ def parse(record: Record) -> Parsed:
     if len(record.payload) > kind.max_value + 128:
         raise Malformed("record-size")
     entry = _parse_entry(record.payload)
+    if record.kind == PRESENCE and any(entry.name_hash):
+        raise Malformed("record-name")
     if entry.value is not None and len(entry.value) > kind.max_value:
         raise Malformed("record-size")
     return Parsed(record, keys.record_key(kind.number, entry.name_hash, entry.publisher), entry)

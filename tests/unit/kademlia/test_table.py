@@ -220,8 +220,9 @@ def test_quotas_are_waived_up_to_a_scope(host: str, waive_scope: int, limited: b
     assert kinds == ({ChangeKind.INSERTED, ChangeKind.REFUSED_SUBNET} if limited else {ChangeKind.INSERTED})
 
 
-def test_what_leaves_gives_its_subnet_back() -> None:
-    ours = table()
+@pytest.mark.parametrize("settings", [SMALL, replace(SMALL, per_bucket=9, per_table=2)], ids=["bucket", "table"])
+def test_what_leaves_gives_its_subnet_back(settings: TableSettings) -> None:
+    ours = table(settings)
     source = ids(bucket=0)
     first, second, third = (Contact(next(source), Endpoint("30.1.1.1", port)) for port in (1, 2, 3))
     for contact in (first, second):
@@ -313,6 +314,23 @@ def test_silence_of_somebody_unknown_changes_nothing() -> None:
     assert (change.kind, change.contact) == (ChangeKind.UNKNOWN, None)
 
 
+def test_who_no_longer_serves_leaves_whatever_it_earned() -> None:
+    ours = table()
+    first, *others = take(5, bucket=0)
+    for contact in (first, *others):
+        ours.answered(contact, None, 0.0)
+    now = check_until_earned(ours, first, 9, 0.0)
+    assert ours.withdrew(others[3].id, now).kind is ChangeKind.DROPPED
+    change = ours.withdrew(first.id, now)
+    assert (change.kind, change.contact, change.evicted) == (ChangeKind.PROMOTED, others[2], first)
+    assert ours.withdrew(first.id, now).kind is ChangeKind.UNKNOWN
+    assert [ours.withdrew(contact.id, now).kind for contact in others[:3]] == [
+        ChangeKind.EVICTED,
+        ChangeKind.EVICTED,
+        ChangeKind.KEPT,
+    ]
+
+
 # Moving.
 
 
@@ -321,11 +339,12 @@ def test_an_entry_whose_old_endpoint_still_answers_does_not_move() -> None:
     contact = take(1)[0]
     ours.answered(contact, None, 0.0)
     elsewhere = Contact(contact.id, Endpoint("40.1.1.1", 7420))
-    assert ours.answered(elsewhere, None, 20.0).kind is ChangeKind.KEPT
+    assert pings(ours, 0.0) == []
+    assert ours.answered(elsewhere, None, 0.0).kind is ChangeKind.KEPT
     assert ours.get(contact.id) == contact
-    assert pings(ours, 20.0)[0] == contact, "the old endpoint is asked at once"
-    assert ours.answered(contact, None, 20.1).kind is ChangeKind.UPDATED
-    ours.failed(contact.id, 21.0)
+    assert pings(ours, 0.0) == [contact], "the old endpoint is asked at once"
+    assert ours.answered(contact, None, 0.1).kind is ChangeKind.UPDATED
+    ours.failed(contact.id, 1.0)
     assert ours.get(contact.id) == contact, "the candidate was dropped with the answer"
 
 
@@ -376,7 +395,8 @@ def test_a_candidate_that_falls_silent_is_dropped() -> None:
         ours.answered(contact, None, 0.0)
     elsewhere = Contact(first.id, Endpoint("40.1.1.1", 7420))
     ours.answered(elsewhere, None, 1.0)
-    ours.failed(first.id, 2.0, endpoint=elsewhere.endpoint)
+    assert ours.failed(first.id, 2.0, endpoint=elsewhere.endpoint).kind is ChangeKind.KEPT
+    assert ours.get(first.id) == first
     assert ours.failed(first.id, 3.0, endpoint=first.endpoint).kind is ChangeKind.EVICTED
 
 

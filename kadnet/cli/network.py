@@ -1,0 +1,75 @@
+"""`status`, `peers`, `table`, `ping`, `lookup`: what the node knows of the overlay."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from kadnet.cli import render
+from kadnet.cli.common import Request, say, say_json, text_argument, verb
+
+
+@verb("status", example="kadnet status\nkadnet status --json")
+def status(request: Request) -> None:
+    """How the node fares: its address, its peers, each bootstrap address, what it dropped and why."""
+    found = request.client().status()
+    if request.as_json:
+        say_json(found)
+        return
+    for line in render.status(found):
+        say(line)
+
+
+@verb("peers", example="kadnet peers\nkadnet peers --full")
+@click.option("--full", is_flag=True, help="Whole addresses, fit for --bootstrap.")
+def peers(request: Request, full: bool) -> None:
+    """The live contacts of the node, nearest bucket last."""
+    found = request.client().peers()
+    if request.as_json:
+        say_json(found)
+        return
+    for line in render.peers(found, time.time(), full=full):
+        say(line)
+
+
+@verb("table", example="kadnet table")
+def table(request: Request) -> None:
+    """The routing table: a line for each bucket, whose number is how many leading bits its nodes share with ours.
+
+    In the bar, = is a node that is checked now and then, + one that is checked often because it is new. Waiting are
+    those who take a place when one falls free.
+    """
+    found = request.client().table()
+    if request.as_json:
+        say_json(found)
+        return
+    for line in render.table(found, time.time()):
+        say(line)
+
+
+@verb("ping", example="kadnet ping 192.0.2.7:7420")
+@click.argument("who")
+def ping(request: Request, who: str) -> None:
+    """Ask a node whether it lives. WHO is a node ID, kadnet://<id>@host:port, or host:port."""
+    pong = request.client().ping(text_argument(who, "node"))
+    if request.as_json:
+        say_json(pong)
+    else:
+        say(f"{pong.address} answered in {pong.rtt_ms:.1f} ms")
+
+
+@verb("lookup", example="kadnet lookup color --trace")
+@click.argument("target")
+@click.option("--trace", is_flag=True, help="A line for each node that was asked.")
+def lookup(request: Request, target: str, trace: bool) -> None:
+    """Walk towards TARGET and print the live nodes closest to it.
+
+    TARGET is a node (an ID or kadnet://<id>@host:port) or a key (what is typed after get).
+    """
+    walked = request.client().lookup(text_argument(target, "target"))
+    if request.as_json:
+        say_json(walked)
+        return
+    for line in render.walk(walked, trace=trace):
+        say(line)

@@ -1,0 +1,163 @@
+"""Shapes as text for a person: aligned columns, short IDs, ages in words. Pure; lines out, nothing printed.
+
+A short ID is for the eye only; `peers --full` and every `--json` give what can be typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from kadnet.shapes import BootstrapState, Bucket, Peer, Status, Walked
+
+SHORT = 8  # characters of an ID, as identity.nodeid.short gives them
+_BUCKET = 16  # places in a bucket, for the width of the bars
+
+
+def columns(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
+    """Rows as aligned lines; `right` has an `r` for each column that is set to the right, any other letter if not."""
+    if not rows:
+        return []
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if right[place : place + 1] == "r" else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def age(seconds: float) -> str:
+    """A duration in at most two units: 4s, 3m12s, 5h02m, 8d4h."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def rtt(ms: float | None) -> str:
+    return "-" if ms is None else f"{ms:.1f} ms"
+
+
+def place(address: str) -> str:
+    """host:port of an address."""
+    return address.rpartition("@")[2]
+
+
+def status(found: Status) -> list[str]:
+    """Name and value, a line each; a name that repeats is written once."""
+    rows = [
+        ("id", found.id),
+        ("address", found.address),
+        ("version", f"{found.version}, up for {age(found.uptime)}"),
+        ("network", f"{found.network}; {'serves others' if found.serves else 'client only: asks and keeps nothing'}"),
+        ("joined", f"{'yes' if found.joined else 'not yet'}, {_count(found.peers, 'peer')}"),
+        ("records", f"{found.records} held, {found.published} of its own, {found.replicas} copies wanted of each"),
+    ]
+    if found.links:
+        rows.append(("links", str(found.links)))
+    states = [_bootstrap(state) for state in found.bootstrap]
+    rows += _under("bootstrap", states or ["none given"])
+    rpc = found.counters.get("rpc", {})
+    rows.append(("datagrams", f"{rpc.get('datagrams_in', 0)} in, {rpc.get('datagrams_out', 0)} out"))
+    rows.append(("dropped", _reasons(rpc.get("dropped", {})) or "none"))
+    for room, counters in found.counters.items():
+        for name, value in counters.items() if isinstance(counters, dict) else ():
+            if isinstance(value, dict) and value and (room, name) != ("rpc", "dropped"):
+                rows.append((name.replace("_", " "), _reasons(value)))
+    rows += _under("note", list(found.notes))
+    return columns(rows)
+
+
+def _bootstrap(state: BootstrapState) -> str:
+    if state.problem is not None:
+        return f"{state.address}: {state.problem} ({_count(state.attempts, 'attempt')})"
+    return f"{state.address}: {'answered' if state.answered else 'not asked yet'}"
+
+
+def _under(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    return [("" if number else name, value) for number, value in enumerate(values)]
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {count}" for reason, count in ordered)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
+    """A line for each live contact. `wall`: now, Unix seconds."""
+    if not found:
+        return ["no live peers"]
+    rows = [("id", "address", "rtt", "known for", "last answer")]
+    rows += [
+        (
+            peer.id[:SHORT],
+            peer.address if full else place(peer.address),
+            rtt(peer.rtt_ms),
+            age(wall - peer.added_at),
+            f"{age(wall - peer.answered_at)} ago",
+        )
+        for peer in found
+    ]
+    return columns(rows, "llrrr")
+
+
+def table(found: Sequence[Bucket], wall: float) -> list[str]:
+    """A line for each bucket that has somebody in it."""
+    if not found:
+        return ["the routing table is empty"]
+    rows = [("bucket", "", "nodes", "waiting", "rtt", "oldest", "last answer")]
+    for bucket in found:
+        times = [peer.rtt_ms for peer in bucket.entries if peer.rtt_ms is not None]
+        bar = "".join("+" if peer.fast else "=" for peer in bucket.entries)
+        since = min((peer.added_at for peer in bucket.entries), default=None)
+        heard = max((peer.answered_at for peer in bucket.entries), default=None)
+        rows.append(
+            (
+                f"{bucket.index}" if bucket.family == 4 else f"{bucket.index} IPv6",
+                f"|{bar:.<{_BUCKET}}|",
+                str(len(bucket.entries)),
+                str(len(bucket.replacements)),
+                rtt(median(times) if times else None),
+                "-" if since is None else age(wall - since),
+                "-" if heard is None else f"{age(wall - heard)} ago",
+            )
+        )
+    nodes = sum(len(bucket.entries) for bucket in found)
+    return [*columns(rows, "rlrrrrr"), f"{_count(nodes, 'node')} in {_count(len(found), 'bucket')}"]
+
+
+def walk(walked: Walked, *, trace: bool) -> list[str]:
+    """The queries in the order they were sent, why it ended, and the closest."""
+    lines = []
+    if trace:
+        rows = [("hop", "id", "address", "sent at", "rtt", "state", "brought")]
+        rows += [
+            (
+                str(query.hop),
+                query.id[:SHORT],
+                place(query.address),
+                f"{query.started_ms:.1f} ms",
+                rtt(query.rtt_ms),
+                query.state if query.attempts < 2 else f"{query.state} (asked {query.attempts} times)",
+                f"{query.brought} new" if query.brought else "-",
+            )
+            for query in walked.trace
+        ]
+        lines += columns(rows, "rllrrlr")
+    lines.append(
+        f"ended: {walked.reason}; {_count(walked.queries, 'query').replace('querys', 'queries')}, "
+        f"{_count(walked.hops, 'hop')}, {walked.ms:.1f} ms"
+    )
+    lines.append(f"closest to {walked.target[:16]}...: {_count(len(walked.closest), 'node')}")
+    return lines + columns([("", node.id[:SHORT], place(node.address)) for node in walked.closest])

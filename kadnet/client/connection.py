@@ -1,0 +1,89 @@
+"""One HTTP exchange over a Unix socket, and what can go wrong with it.
+
+A connection for each exchange: the daemon is on the same machine, and nothing has to be kept, shared or reopened.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shlex
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kadnet.errors import DataDirError, InputError, KadnetError, NoNode
+from kadnet.identity.text import printable
+from kadnet.shapes import PROBLEM_TYPE, Problem, error_of, from_json
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def exchange(
+    control: Path,
+    method: str,
+    path: str,
+    body: Any,
+    *,
+    timeout: float,
+    max_answer: int,
+    absent: Callable[[str], NoNode],
+) -> Any:
+    """Send one request and return the JSON of its answer. Raises the node's error, or NoNode, or DataDirError.
+
+    `timeout` seconds for each step; an answer of more than `max_answer` bytes is refused. `absent(how)` makes the error
+    for a node that is not there.
+    """
+    connection = _UnixConnection(control, timeout)
+    try:
+        try:
+            connection.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise absent("no node runs on") from None
+        except OSError as error:
+            shown = printable(str(control), 300)
+            raise DataDirError(f"cannot reach the node at {shown}: {error.strerror or error}") from None
+        # Strictly ASCII, so also half a surrogate pair reaches the node, who refuses it by name.
+        content = None if body is None else json.dumps(body).encode("ascii")
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        connection.request(method, path, content, headers)
+        response = connection.getresponse()
+        raw = response.read(max_answer + 1)
+    except TimeoutError:
+        raise KadnetError(f"the node did not answer within {timeout:g} seconds") from None
+    except (OSError, http.client.HTTPException):
+        raise absent("the node stopped before it answered, on") from None
+    finally:
+        connection.close()
+    if len(raw) > max_answer:
+        raise KadnetError(f"the node answered more than {max_answer} bytes")
+    return _understood(response.getheader("Content-Type", ""), response.status, raw)
+
+
+def _understood(content_type: str, status: int, raw: bytes) -> Any:
+    try:
+        data = json.loads(raw)
+        if status == http.client.OK:
+            return data
+        if content_type.partition(";")[0].strip() != PROBLEM_TYPE:
+            raise InputError("it is not a problem")
+        problem = from_json(Problem, data)
+    except (ValueError, RecursionError):  # InputError among them
+        raise KadnetError(f"the node answered something else than JSON of ours (HTTP {status})") from None
+    raise error_of(problem)
+
+
+def no_node(how: str, data_dir: Path, *, default: bool) -> NoNode:
+    """The error for a node that is not there. `default`: `data_dir` is the one that is used when none is named."""
+    named = "" if default else f" --data-dir {printable(shlex.quote(str(data_dir)), 300)}"
+    return NoNode(f"{how} {printable(str(data_dir), 300)}", hint=f"start one with: kadnet{named} run")

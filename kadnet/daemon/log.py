@@ -1,0 +1,72 @@
+"""The log of the process: structlog to stderr, for people or as JSON, and hypercorn's words in the same stream.
+
+One logger is made and handed down; nothing is configured globally, since the process is not ours alone in tests.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+Level = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
+
+
+def make_logger(stream: TextIO, level: Level, *, as_json: bool) -> FilteringBoundLogger:
+    """A logger that writes lines of at least `level` to `stream`. Values are quoted, so no peer's text is obeyed."""
+    last: list[Processor]
+    if as_json:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, sort_keys=False)]
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+class HypercornLog:
+    """What hypercorn says, in our log: its errors as errors, its chatter as debug. Requests are not logged."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+
+    async def access(self, *_what: Any) -> None:
+        """Each request; `status` counts better than a log would."""
+
+    async def critical(self, message: str, *args: Any, **_more: Any) -> None:
+        self._log.critical("control socket", said=_said(message, args))
+
+    async def error(self, message: str, *args: Any, **_more: Any) -> None:
+        self._log.error("control socket", said=_said(message, args))
+
+    async def warning(self, message: str, *args: Any, **_more: Any) -> None:
+        self._log.warning("control socket", said=_said(message, args))
+
+    async def info(self, message: str, *args: Any, **_more: Any) -> None:
+        self._log.debug("control socket", said=_said(message, args))
+
+    async def debug(self, message: str, *args: Any, **_more: Any) -> None:
+        self._log.debug("control socket", said=_said(message, args))
+
+    async def exception(self, message: str, *args: Any, exc_info: Any = True, **_more: Any) -> None:
+        self._log.error("control socket", said=_said(message, args), exc_info=exc_info)
+
+    async def log(self, level: int, message: str, *args: Any, **_more: Any) -> None:
+        self._log.log(level, "control socket", said=_said(message, args))
+
+
+def _said(message: str, args: tuple[Any, ...]) -> str:
+    return message % args if args else message

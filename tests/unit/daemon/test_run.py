@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from kadnet.client import Client
+from kadnet.daemon.run import RunSettings, _Stop, _watch, run_daemon
+from kadnet.errors import DataDirInUse, PortInUse
+from kadnet.identity.address import Endpoint, text
+from kadnet.runtime import real_runtime
+from kadnet.shapes import Ready, Status
+from tests.unit.daemon.fake import quiet
+
+LISTEN = "127.0.0.1:0"
+
+
+async def live(data_dir: Path, stop_with: signal.Signals) -> tuple[int, Ready, Status]:
+    """Run a node, ask it how it fares, and stop it by a signal."""
+    said: list[Ready] = []
+    asked: list[Status] = []
+
+    async with trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            client = Client(data_dir)
+            asked.append(await real_runtime().offload(client.status))
+            signal.raise_signal(stop_with)
+
+        def ready(line: Ready) -> None:
+            said.append(line)
+            nursery.start_soon(ask)
+
+        code = await run_daemon(data_dir, listen=LISTEN, log=quiet(), ready=ready)
+    return code, said[0], asked[0]
+
+
+async def test_a_node_serves_says_ready_and_stops_on_sigterm(tmp_path: Path) -> None:
+    code, ready, status = await live(tmp_path, signal.SIGTERM)
+    assert code == 0
+    assert ready.event == "ready"
+    assert (ready.id, ready.address) == (status.id, status.address)
+    assert ready.control == str(tmp_path / "control.sock")
+    assert not (tmp_path / "control.sock").exists()
+    assert (tmp_path / "node.lock").read_text() == ""
+    assert json.loads((tmp_path / "identity.json").read_text())["id"] == ready.id
+
+
+async def test_an_interrupted_node_ends_with_130_and_keeps_its_identity(tmp_path: Path) -> None:
+    code, first, _ = await live(tmp_path, signal.SIGINT)
+    assert code == 130
+    _, second, _ = await live(tmp_path, signal.SIGTERM)
+    assert second.id == first.id
+
+
+async def test_a_second_node_on_the_data_dir_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        serving = trio.Event()
+
+        async def first() -> None:
+            await run_daemon(tmp_path, listen=LISTEN, log=quiet(), ready=lambda _: serving.set())
+
+        nursery.start_soon(first)
+        await serving.wait()
+        with pytest.raises(DataDirInUse) as caught:
+            await run_daemon(tmp_path, listen=LISTEN, log=quiet(), ready=lambda _: None)
+        assert caught.value.pid is not None
+        assert (tmp_path / "control.sock").exists()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_port_in_use_leaves_bare_and_gives_the_data_dir_back(tmp_path: Path) -> None:
+    taken = await real_runtime().network.datagrams(Endpoint("127.0.0.1", 0))
+    try:
+        with pytest.raises(PortInUse):
+            await run_daemon(tmp_path, listen=text(taken.local), log=quiet(), ready=lambda _: None)
+    finally:
+        await taken.aclose()
+    assert (tmp_path / "node.lock").read_text() == ""
+
+
+async def _signals(*when: tuple[float, signal.Signals]) -> AsyncIterator[int]:
+    for wait, number in when:
+        await trio.sleep(wait)
+        yield number
+    await trio.sleep_forever()
+
+
+async def watched(stop: _Stop, *when: tuple[float, signal.Signals]) -> float:
+    """When everything was cancelled, in virtual seconds from the start."""
+    started = trio.current_time()
+    with trio.CancelScope() as everything:
+        await _watch(_signals(*when), stop, everything, RunSettings(stop_within=1.8), quiet())
+        await trio.sleep_forever()
+    return trio.current_time() - started
+
+
+async def test_the_first_signal_lets_the_node_stop_in_its_time(autojump_clock: object) -> None:
+    stop = _Stop()
+    stop.serving = True
+    assert await watched(stop, (1.0, signal.SIGTERM)) == pytest.approx(2.8)
+    assert stop.told.is_set()
+
+
+async def test_a_second_signal_cancels_at_once(autojump_clock: object) -> None:
+    stop = _Stop()
+    stop.serving = True
+    assert await watched(stop, (1.0, signal.SIGINT), (0.5, signal.SIGINT)) == pytest.approx(1.5)
+    assert stop.signal == signal.SIGINT
+
+
+async def test_a_signal_before_ready_cancels_the_start(autojump_clock: object) -> None:
+    stop = _Stop()
+    assert await watched(stop, (1.0, signal.SIGTERM)) == pytest.approx(1.0)
+    assert not stop.told.is_set()

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -69,6 +69,14 @@ class Kadnet(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, told) for name, (_, _, told) in COMMANDS.items()])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:  # the help of the whole is printed here
+            _seen_enough()
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -78,9 +86,7 @@ class Kadnet(click.Group):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read our output has seen enough. The interpreter flushes once more at its end: let that go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+            _seen_enough()
         except OSError as error:
             report(KadnetError(f"cannot write the output: {error.strerror or error}", hint="check where it goes"))
             ctx.exit(1)
@@ -104,6 +110,12 @@ class Kadnet(click.Group):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _seen_enough() -> NoReturn:
+    """Whoever read our output has closed it. The interpreter flushes once more at its end: let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise click.exceptions.Exit(0)
 
 
 def _usage(error: click.ClickException) -> KadnetError:

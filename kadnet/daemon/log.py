@@ -1,4 +1,4 @@
-"""The log of the process: structlog to stderr, for people or as JSON, and hypercorn's words in the same stream.
+"""The log of the process: structlog to stderr, for people or as JSON, with a node's events and hypercorn's words in it.
 
 One logger is made and handed down; nothing is configured globally, since the process is not ours alone in tests.
 """
@@ -9,7 +9,11 @@ import logging
 from typing import Any, Literal, TextIO
 
 import structlog
+import trio
 from structlog.typing import FilteringBoundLogger, Processor
+
+from kadnet.events import BootstrapFailed, ContactAdded, ContactLost, Event, Events, Joined
+from kadnet.identity.nodeid import short
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
@@ -35,6 +39,37 @@ def make_logger(stream: TextIO, level: Level, *, as_json: bool) -> FilteringBoun
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+async def tell(events: Events, log: FilteringBoundLogger) -> None:
+    """Write down what an operator wants to know of a node's events, until cancelled."""
+    subscription = events.subscribe()
+    woken = trio.Event()
+
+    def wake() -> None:
+        woken.set()
+
+    subscription.wake = wake
+    try:
+        while True:
+            while (event := subscription.take()) is not None:
+                _write(event, log)
+            await woken.wait()
+            woken = trio.Event()
+    finally:
+        events.unsubscribe(subscription)
+
+
+def _write(event: Event, log: FilteringBoundLogger) -> None:
+    match event:
+        case Joined():
+            log.info("joined", contacts=event.contacts)
+        case BootstrapFailed():
+            log.warning("bootstrap address did not help", address=event.address, reason=event.reason)
+        case ContactAdded():
+            log.debug("contact added", id=short(event.peer), endpoint=event.endpoint)
+        case ContactLost():
+            log.debug("contact lost", id=short(event.peer), endpoint=event.endpoint)
 
 
 class HypercornLog:

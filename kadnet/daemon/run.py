@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from kadnet.daemon.app import make_app
 from kadnet.daemon.control import control_socket
+from kadnet.daemon.log import tell
 from kadnet.daemon.verbs import Verbs
 from kadnet.errors import KadnetError
 from kadnet.node import open_node
@@ -60,7 +61,7 @@ async def run_daemon(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope, settings, log)
             try:
-                await _serve(data_dir, bootstrap, listen, log, ready, stop)
+                await _serve(data_dir, bootstrap, listen, log, ready, stop, nursery)
             except KadnetError as error:  # bare, not in the group that the nursery would make of it
                 failure = error
             nursery.cancel_scope.cancel()
@@ -77,10 +78,12 @@ async def _serve(
     log: FilteringBoundLogger,
     ready: Callable[[Ready], object],
     stop: _Stop,
+    nursery: trio.Nursery,
 ) -> None:
     runtime = real_runtime()
     async with open_node(data_dir, bootstrap=bootstrap, listen=listen, runtime=runtime, log=log) as node:
         assert node.data_dir is not None
+        nursery.start_soon(tell, node.events, log)
         control = node.data_dir.control
         app = make_app(Verbs(node, runtime.now, runtime.wall))
         async with control_socket(app, control, log):

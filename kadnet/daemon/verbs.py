@@ -148,7 +148,7 @@ class Verbs:
 
 def _stats(outcome: GetOutcome, before: tuple[int, int], after: tuple[int, int]) -> shapes.GetStats:
     walk = outcome.walk
-    asked = walk is not None and walk.answers > 0
+    asked = walk is not None and walk.answers > 0 and not outcome.held
     return shapes.GetStats(
         answered_by="network" if asked else "self",
         queries=0 if walk is None else walk.queries,

@@ -93,6 +93,10 @@ class World:
         """The hash of everything sent so far; see `Trace`."""
         return self.internet.trace.hexdigest()
 
+    def now(self) -> float:
+        """Virtual seconds, as every node's monotonic clock counts them."""
+        return self.internet.now()
+
     def __getitem__(self, name: str) -> LabNode:
         return self.nodes[name]
 

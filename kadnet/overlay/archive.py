@@ -47,12 +47,16 @@ class PutOutcome:
 
 @dataclass(frozen=True, slots=True)
 class GetOutcome:
-    """The values under a key, ours first, and the walk that brought them (None: it was all here)."""
+    """The values under a key, ours first, and the walk that brought them (None: it was all here).
+
+    `held`: this node itself had a record under the key before it asked.
+    """
 
     key: Key
     entries: tuple[ValueEntry, ...]
     walk: LookupOutcome | None
     seconds: float
+    held: bool = False
 
 
 class Archive:
@@ -88,13 +92,13 @@ class Archive:
         started = self._now()
         own = self._own_records(key)
         if key.kind == BLOB and own:
-            return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started)
+            return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started, held=True)
         walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas)
         outcome = await walk.run()
         found = newest((own, walk.records, walk.cached_only))
         if not found and not outcome.answers:
             raise NotConnected("nobody could be asked: this node has no live peer")
-        return GetOutcome(key, _entries(found, self._own_id), outcome, self._now() - started)
+        return GetOutcome(key, _entries(found, self._own_id), outcome, self._now() - started, held=bool(own))
 
     async def put(
         self, key: Key, value: bytes | None, *, lease: int | None = None, if_seq: int | None = None

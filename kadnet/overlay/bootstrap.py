@@ -7,6 +7,7 @@ follows proves it. What goes wrong is kept per address, for `status`: an unreach
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -88,13 +89,23 @@ class Bootstrap:
         self._settings = settings
         self._claims: dict[bytes, _Claim] = {}
         self._lonely = trio.Event()
+        self._seek_pause = settings.first_pause
+        self._next_seek = -math.inf
         self.first_round = trio.Event()
         """Set when every address and cached contact has been tried once."""
 
-    def seek(self) -> None:
-        """The node is alone: try everything again, now."""
-        self._lonely.set()
-        self._lonely = trio.Event()
+    def seek(self, now: float) -> None:
+        """The last contact does not answer: try everything again, at once the first time, then ever more seldom."""
+        if now >= self._next_seek:
+            self._next_seek = now + self._seek_pause
+            self._seek_pause = min(2 * self._seek_pause, self._settings.longest_pause)
+            self._lonely.set()
+            self._lonely = trio.Event()
+
+    def found(self) -> None:
+        """A contact has come: the next time the node is alone begins anew."""
+        self._seek_pause = self._settings.first_pause
+        self._next_seek = -math.inf
 
     def claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
         """A probe was answered. Only the one we sent there, with its cookie, counts."""
@@ -120,16 +131,13 @@ class Bootstrap:
 
     async def _recall_again(self) -> None:
         """Cached contacts too are tried again while the node is alone."""
+        await self.first_round.wait()
         pause = self._settings.first_pause
         while True:
-            with trio.move_on_after(pause):
-                await self._lonely.wait()
+            if await self._worth_another_try(pause if self._alone() else math.inf):
                 pause = self._settings.first_pause
-            if self._alone():
-                await self.recall()
-                pause = min(pause * 2, self._settings.longest_pause)
-            else:
-                pause = self._settings.first_pause
+            await self.recall()
+            pause = min(pause * 2, self._settings.longest_pause)
 
     async def recall(self) -> None:
         """Ask the contacts of an earlier run, all at once."""
@@ -142,16 +150,21 @@ class Bootstrap:
         settings = self._settings
         pause = settings.first_pause
         while True:
-            if state.answered and not self._alone():
-                await self._lonely.wait()
-                pause = settings.first_pause
+            if self._alone():
+                wait = pause
             else:
-                with trio.move_on_after(pause if self._alone() else settings.joined_pause):
-                    await self._lonely.wait()
-                    pause = settings.first_pause
-            if self._alone() or not state.answered:
-                await self._attempt(state)
-                pause = min(pause * 2, settings.longest_pause)
+                wait = math.inf if state.answered else settings.joined_pause
+            if await self._worth_another_try(wait):
+                pause = settings.first_pause
+            await self._attempt(state)
+            pause = min(pause * 2, settings.longest_pause)
+
+    async def _worth_another_try(self, wait: float) -> bool:
+        """Wait `wait` seconds, or until the node finds itself alone: True then."""
+        with trio.move_on_after(wait):
+            await self._lonely.wait()
+            return True
+        return False
 
     async def _attempt(self, state: BootstrapState) -> None:
         state.attempts += 1

@@ -109,7 +109,7 @@ class Overlay:
             settle=tuning.peer_cache.settle,
             ping=self._ping,
             within_budget=lambda source, at: self.rpc.within_budget(source, at),
-            met=self._met.set,
+            met=self._meet,
             lonely=self._lonely,
         )
         self._contacts = ContactBook(identity.public, tuning.peers)
@@ -321,11 +321,12 @@ class Overlay:
         """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
         await self._walk(position_bytes(self._identity.public))
         now, own = self._runtime.now(), position(self._identity.public)
-        for table in self.neighbours.tables:
-            for index in table.stale_buckets(now, age) if age else range(len(table.snapshot())):
-                table.touch(index, self._runtime.now())
-                target = random_in_bucket(own, index, self._runtime.rng)
-                await self._walk(target.to_bytes(32, "big"))
+        async with trio.open_nursery() as nursery:
+            for table in self.neighbours.tables:
+                for index in table.stale_buckets(now, age):
+                    table.touch(index, now)
+                    target = random_in_bucket(own, index, self._runtime.rng)
+                    nursery.start_soon(self._walk, target.to_bytes(32, "big"))
 
     async def _walk(self, target: bytes) -> LookupOutcome:
         started = self._runtime.now()
@@ -369,7 +370,7 @@ class Overlay:
             self.counters.upkeep_failed += 1
             return
         if wait is not None:
-            self._upkeep.due_at(self._runtime.now() + wait)
+            self._upkeep.due_at(self._runtime.now() + max(wait, 0.01))
             self._upkeep_handle.kick()
 
     async def _task(self, action: Sweep | Task) -> None:
@@ -406,8 +407,12 @@ class Overlay:
     def _claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
         self._bootstrap.claimed(cookie, id, source)
 
+    def _meet(self) -> None:
+        self._met.set()
+        self._bootstrap.found()
+
     def _lonely(self) -> None:
-        self._bootstrap.seek()
+        self._bootstrap.seek(self._runtime.now())
 
     def _record_stored(self, parsed: Parsed) -> None:
         if self._events:

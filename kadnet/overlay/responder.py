@@ -21,6 +21,7 @@ from kadnet.wire.records import Parsed, UnknownKind, is_authentic, is_current, p
 VERSIONS = bytes((1,))
 FEATURES = 0
 
+_WANTS = ((4, messages.WANT_V4), (6, messages.WANT_V6))
 _VALUES_BASE = 76  # bytes of a VALUES message around its records and contacts, the largest forms of its numbers
 _RECORD_BASE = 16  # bytes around the payload and signature of one carried record, likewise
 _NODES_BASE = 32
@@ -114,25 +115,24 @@ class Responder:
 
     def _contacts(self, target: bytes, flags: int, asker: Asker, room: int) -> tuple[bytes, bytes, bool]:
         """Both bins of contacts, at most 16 together, and whether fewer fit than were wanted for want of proof."""
-        wanted = [4] if flags & messages.WANT_V4 else []
-        if flags & messages.WANT_V6:
-            wanted.append(6)
-        if not wanted:
-            wanted = [family(asker.source)]
-        share = messages.MAX_CONTACTS // len(wanted)
+        wanted = [number for number, flag in _WANTS if flags & flag] or [family(asker.source)]
         position = int.from_bytes(target, "big")
         asker_scope = scope(asker.source.host)
-        bins = {4: b"", 6: b""}
+        found: dict[int, list[bytes]] = {4: [], 6: []}
+        for number in wanted:
+            contacts = self._around.closest(number, position, messages.MAX_CONTACTS)
+            found[number] = [c.packed for c in contacts if c.id != asker.peer.id and c.scope >= asker_scope]
+        # Half for each family; what one of them leaves free goes to the other.
+        half = messages.MAX_CONTACTS // len(wanted)
+        bins: dict[int, bytes] = {}
         dropped = False
-        for wanted_family in wanted:
-            contacts = self._around.closest(wanted_family, position, share)
-            fits = max(0, room) // (38 if wanted_family == 4 else 50)
-            pieces = [c.packed for c in contacts if c.id != asker.peer.id and c.scope >= asker_scope]
-            if len(pieces) > fits:
-                dropped = dropped or not asker.proven
-                pieces = pieces[:fits]
-            packed = bins[wanted_family] = b"".join(pieces)
-            room -= len(packed)
+        for number, other, size in ((4, 6, 38), (6, 4, 50)):
+            share = max(half, messages.MAX_CONTACTS - len(found[other]))
+            pieces = found[number][: share if len(wanted) > 1 else messages.MAX_CONTACTS]
+            fits = max(0, room) // size
+            dropped = dropped or (len(pieces) > fits and not asker.proven)
+            bins[number] = b"".join(pieces[:fits])
+            room -= len(bins[number])
         return bins[4], bins[6], dropped
 
     def _store_record(self, request: Store, asker: Asker) -> None:

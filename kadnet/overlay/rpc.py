@@ -35,6 +35,8 @@ from kadnet.wire.messages import (
     REQUESTS,
     SERVES,
     SHORT,
+    WANT_V4,
+    WANT_V6,
     Answer,
     Nodes,
     Ping,
@@ -94,8 +96,10 @@ class Rpc:
         self.counters = RpcCounters()
 
     def attach(self, socket: Datagrams) -> None:
-        """Use this port for its family."""
-        self._sockets[family(socket.local)] = socket
+        """Use this port for its family, and ask others for contacts of it."""
+        number = family(socket.local)
+        self._sockets[number] = socket
+        self.flags |= WANT_V4 if number == 4 else WANT_V6
 
     @property
     def families(self) -> frozenset[int]:

@@ -276,7 +276,7 @@ class RecordStore:
             return verdict
         size = len(parsed.record.payload) + len(parsed.record.signature) + self._settings.record_overhead
         first = next((standing for standing in shelf if standing.publisher == publisher), None)
-        if not self._has_room(connection, size, prefix if first is None else first.prefix):
+        if not self._has_room(connection, parsed, size, prefix if first is None else first.prefix):
             return Verdict(Act.REFUSE, Status.FULL)
         if verdict.evict is not None:
             self._lay_floor(connection, at, key, verdict.evict, lapsed=False)
@@ -335,8 +335,15 @@ class RecordStore:
             (remaining, at.wall, at.now + remaining, key, publisher),
         )
 
-    def _has_room(self, connection: sqlite3.Connection, size: int, prefix: bytes) -> bool:
+    def _has_room(self, connection: sqlite3.Connection, parsed: Parsed, size: int, prefix: bytes) -> bool:
+        """Whether a record of `size` fits, in place of the older one of the same publisher where there is one."""
         settings = self._settings
+        place = (parsed.key, parsed.publisher)
+        old = connection.execute("SELECT size FROM records WHERE key = ? AND publisher = ?", place).fetchone()
+        if old is not None:
+            size -= old[0]
+            if size <= 0:
+                return True
         if prefix:
             row = connection.execute(
                 "SELECT amount FROM used WHERE what = 'bytes' AND prefix = ?", (prefix,)
@@ -346,7 +353,9 @@ class RecordStore:
         while _amount(connection, "bytes-all") + size > settings.max_bytes:
             # Copies left on the way are the first to go, the soonest to lapse first.
             row = connection.execute(
-                "SELECT key, publisher FROM records WHERE cached = 1 ORDER BY lapses LIMIT 1"
+                "SELECT key, publisher FROM records WHERE cached = 1 AND NOT (key = ? AND publisher = ?)"
+                " ORDER BY lapses LIMIT 1",
+                place,
             ).fetchone()
             if row is None:
                 return False
@@ -360,10 +369,13 @@ class RecordStore:
     def _lay_floor(
         self, connection: sqlite3.Connection, at: Moment, key: bytes, publisher: bytes, *, lapsed: bool
     ) -> None:
-        """Take a record away and leave its floor. A blob leaves none: its bytes cannot be older than themselves."""
+        """Take a record away and leave its floor. A blob leaves none: its bytes cannot be older than themselves.
+
+        The end of a cached copy says nothing about the life of the entry: its floor is that of an eviction.
+        """
         settings = self._settings
         row = connection.execute(
-            "SELECT seq, expires, prefix FROM records WHERE key = ? AND publisher = ?", (key, publisher)
+            "SELECT seq, expires, prefix, cached FROM records WHERE key = ? AND publisher = ?", (key, publisher)
         ).fetchone()
         connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
         if row is None or not publisher:
@@ -389,7 +401,7 @@ class RecordStore:
                 publisher,
                 row[0],
                 row[1],
-                lapsed,
+                lapsed and not row[3],
                 prefix,
                 settings.floor_life,
                 at.wall,

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from kadnet.client import Client
 from kadnet.daemon.run import RunSettings, _Stop, _watch, run_daemon
@@ -83,37 +83,47 @@ async def test_a_port_in_use_leaves_bare_and_gives_the_data_dir_back(tmp_path: P
     assert (tmp_path / "node.lock").read_text() == ""
 
 
-async def _signals(*when: tuple[float, signal.Signals]) -> AsyncIterator[int]:
-    for wait, number in when:
+class Signals:
+    """Signals that come after some seconds each."""
+
+    def __init__(self, *when: tuple[float, signal.Signals]) -> None:
+        self._when = list(when)
+
+    def __aiter__(self) -> Signals:
+        return self
+
+    async def __anext__(self) -> int:
+        if not self._when:
+            await trio.sleep_forever()
+        wait, number = self._when.pop(0)
         await trio.sleep(wait)
-        yield number
-    await trio.sleep_forever()
+        return number
 
 
-async def watched(stop: _Stop, *when: tuple[float, signal.Signals]) -> float:
+async def watched(stop: _Stop, clock: trio.testing.MockClock, *when: tuple[float, signal.Signals]) -> float:
     """When everything was cancelled, in virtual seconds from the start."""
-    started = trio.current_time()
+    started = clock.current_time()
     with trio.CancelScope() as everything:
-        await _watch(_signals(*when), stop, everything, RunSettings(stop_within=1.8), quiet())
+        await _watch(Signals(*when), stop, everything, RunSettings(stop_within=1.8), quiet())
         await trio.sleep_forever()
-    return trio.current_time() - started
+    return clock.current_time() - started
 
 
-async def test_the_first_signal_lets_the_node_stop_in_its_time(autojump_clock: object) -> None:
+async def test_the_first_signal_lets_the_node_stop_in_its_time(autojump_clock: trio.testing.MockClock) -> None:
     stop = _Stop()
     stop.serving = True
-    assert await watched(stop, (1.0, signal.SIGTERM)) == pytest.approx(2.8)
+    assert await watched(stop, autojump_clock, (1.0, signal.SIGTERM)) == pytest.approx(2.8)
     assert stop.told.is_set()
 
 
-async def test_a_second_signal_cancels_at_once(autojump_clock: object) -> None:
+async def test_a_second_signal_cancels_at_once(autojump_clock: trio.testing.MockClock) -> None:
     stop = _Stop()
     stop.serving = True
-    assert await watched(stop, (1.0, signal.SIGINT), (0.5, signal.SIGINT)) == pytest.approx(1.5)
+    assert await watched(stop, autojump_clock, (1.0, signal.SIGINT), (0.5, signal.SIGINT)) == pytest.approx(1.5)
     assert stop.signal == signal.SIGINT
 
 
-async def test_a_signal_before_ready_cancels_the_start(autojump_clock: object) -> None:
+async def test_a_signal_before_ready_cancels_the_start(autojump_clock: trio.testing.MockClock) -> None:
     stop = _Stop()
-    assert await watched(stop, (1.0, signal.SIGTERM)) == pytest.approx(1.0)
+    assert await watched(stop, autojump_clock, (1.0, signal.SIGTERM)) == pytest.approx(1.0)
     assert not stop.told.is_set()

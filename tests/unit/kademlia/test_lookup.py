@@ -333,9 +333,23 @@ def test_the_outcome_tells_the_story_of_the_walk() -> None:
 
 
 def test_only_what_is_sent_is_counted_as_a_query() -> None:
-    walk = Walk(10, 30, k=1, parallelism=2)
+    walk = Walk(20, 30, k=2)
     sent = len(walk.advance())
-    walk.reply(10)
-    sent += len(walk.advance(RTO))
+    walk.reply(20, 5, 6)
+    sent += len(walk.advance(0.5))
+    walk.reply(5)
+    walk.reply(6)
+    sent += len(walk.advance(RTO))  # 30 would be asked again, but the two closest have answered
     assert walk.lookup.done
-    assert walk.lookup.queries == sent == 1
+    assert walk.lookup.queries == sent == 4
+
+
+def test_who_was_asked_elsewhere_before_is_not_forgotten_either() -> None:
+    walk = Walk(100, 200, attempts=1, max_candidates=2, parallelism=2, k=2)
+    elsewhere = peer(200, "192.0.2.2")
+    walk.advance()
+    walk.lookup._learn(elsewhere, 2)
+    walk.fail(200)  # so it is to be asked elsewhere, when closer ones come up
+    walk.reply(100, 1, 2)
+    assert [candidate.contact for _, _, candidate in walk.lookup._order] == [peer(100), elsewhere]
+    assert walk.asks() == [Ask(elsewhere, 1)]

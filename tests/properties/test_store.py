@@ -1,0 +1,104 @@
+"""The store's books: whatever is stored, lapses and is evicted, in whatever order, the sums are right and bounds hold."""
+
+from __future__ import annotations
+
+# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from dataclasses import replace
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kadnet.lab import EPOCH, run
+from kadnet.overlay.store import StoreSettings
+from kadnet.wire.keys import Key
+from kadnet.wire.messages import Status
+from kadnet.wire.records import Record, parse
+from tests.unit.overlay.bench import Bench, open_bench
+from tests.unit.overlay.builders import a_blob, entry
+
+PREFIXES = (b"", b"\x0a\x00\x01", b"\x0a\x00\x02", b"\x20\x01\x0d\xb8\x00\x01")
+ENTRIES = {
+    (who, name, seq, expires): entry(
+        f"w{who}", b"v" * (seq * 40), key=Key.shared(f"k{name}"), seq=seq, expires=EPOCH + expires
+    )
+    for who in range(4)
+    for name in range(2)
+    for seq in range(1, 4)
+    for expires in (5000, 6000)
+}
+SMALL = StoreSettings(
+    max_bytes=6000,
+    prefix_share=0.5,
+    max_floors=4,
+    floor_share=0.5,
+    sweep_chunk=2,
+    read_cache=3,
+    shelf=replace(StoreSettings().shelf, max_entries=3, max_per_prefix=2),
+)
+
+records = st.one_of(st.sampled_from(sorted(ENTRIES)).map(ENTRIES.__getitem__), st.integers(0, 9).map(a_blob))
+steps = st.one_of(
+    st.tuples(st.just("put"), records, st.integers(1, 300), st.sampled_from(PREFIXES), st.booleans()),
+    st.tuples(st.just("wait"), st.floats(0.1, 200)),
+    st.tuples(st.just("sweep")),
+    st.tuples(st.just("read"), records),
+)
+
+
+@given(st.lists(steps, max_size=60))
+def test_the_books_balance_and_the_bounds_hold_after_any_history(history: list[tuple[object, ...]]) -> None:
+    async def main() -> None:
+        async with open_bench(SMALL) as bench:
+            for step in history:
+                await do(bench, step)
+                assert bench.books_balance()
+                assert bench.one("SELECT coalesce(sum(size), 0) FROM records") <= SMALL.max_bytes
+                assert bench.one("SELECT count(*) FROM floors") <= SMALL.max_floors
+                for prefix, size in bench.rows("SELECT prefix, sum(size) FROM records GROUP BY prefix"):
+                    assert not prefix or size <= SMALL.max_bytes * SMALL.prefix_share
+                for prefix, count in bench.rows("SELECT prefix, count(*) FROM floors GROUP BY prefix"):
+                    assert not prefix or count <= SMALL.max_floors * SMALL.floor_share
+
+    run(main)
+
+
+@given(st.lists(steps, max_size=60))
+def test_what_was_seen_never_comes_back_older_or_with_a_longer_life(history: list[tuple[object, ...]]) -> None:
+    """With room for every floor: per entry, rank never falls, and the same bytes never lapse later than first said."""
+    roomy = StoreSettings(read_cache=3)
+
+    async def main() -> None:
+        async with open_bench(roomy) as bench:
+            newest: dict[tuple[bytes, bytes], tuple[int, bool, int, bytes]] = {}
+            lapses: dict[Record, float] = {}
+            for step in history:
+                if step[0] == "put" and step[4]:
+                    continue  # cached copies have their own rules
+                await do(bench, step)
+                for name in range(2):
+                    for held in bench.store.get(Key.shared(f"k{name}").hash):
+                        parsed = parse(held.record)
+                        place = parsed.key, parsed.publisher
+                        assert parsed.rank >= newest.get(place, parsed.rank)
+                        newest[place] = parsed.rank
+                        assert held.lapses <= lapses.setdefault(held.record, held.lapses)
+
+    run(main)
+
+
+async def do(bench: Bench, step: tuple[object, ...]) -> None:
+    kind, *rest = step
+    if kind == "put":
+        record, remaining, prefix, cached = rest
+        assert isinstance(record, Record) and isinstance(prefix, bytes) and isinstance(remaining, int)
+        status, _ = await bench.put(record, remaining, prefix, cached=bool(cached))
+        assert status in (Status.OK, Status.STALE, Status.FULL)
+        assert (status is Status.OK) <= bench.held(record)
+    elif kind == "wait":
+        await trio.sleep(float(str(rest[0])))
+    elif kind == "sweep":
+        await bench.store.sweep()
+    else:
+        assert isinstance(rest[0], Record)
+        bench.store.get(parse(rest[0]).key)

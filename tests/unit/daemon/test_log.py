@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import io
+import json
+
+import trio
+import trio.testing
+
+from kadnet.daemon.log import HypercornLog, make_logger, tell
+from kadnet.events import BootstrapFailed, ContactAdded, Events, Joined
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    stream = io.StringIO()
+    log = make_logger(stream, "warning", as_json=False)
+    log.info("quiet")
+    log.warning("loud")
+    assert "quiet" not in stream.getvalue()
+    assert "loud" in stream.getvalue()
+
+
+def test_a_line_is_json_when_asked_for() -> None:
+    stream = io.StringIO()
+    make_logger(stream, "info", as_json=True).info("serving", address="a")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["address"], line["level"]) == ("serving", "a", "info")
+
+
+def test_a_value_of_a_peer_is_quoted() -> None:
+    stream = io.StringIO()
+    make_logger(stream, "info", as_json=False).info("said", text="\x1b[2J\nforged line")
+    assert "\x1b[2J" not in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+
+
+async def test_what_hypercorn_says_is_in_the_same_log_and_its_chatter_is_debug() -> None:
+    stream = io.StringIO()
+    log = HypercornLog(make_logger(stream, "info", as_json=True))
+    await log.access()
+    await log.info("Running on %s", "x")
+    assert stream.getvalue() == ""
+    await log.error("it failed: %s", "why")
+    assert json.loads(stream.getvalue())["said"] == "it failed: why"
+
+
+async def test_an_unreachable_bootstrap_and_the_join_are_written_down() -> None:
+    stream = io.StringIO()
+    events = Events()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, events, make_logger(stream, "info", as_json=True))
+        await trio.testing.wait_all_tasks_blocked()
+        events.publish(BootstrapFailed(1.0, "seed.example:7420", "no answer"))
+        events.publish(ContactAdded(2.0, bytes(32), "192.0.2.7:7420"))
+        await trio.testing.wait_all_tasks_blocked()
+        events.publish(Joined(3.0, 5))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["level"], first["address"], first["reason"]) == ("warning", "seed.example:7420", "no answer")
+    assert (second["event"], second["contacts"]) == ("joined", 5)
+    assert not events

@@ -8,6 +8,7 @@ name that it does. Which sections there are is for the caller to say.
 from __future__ import annotations
 
 import difflib
+import reprlib
 import tomllib
 import types
 import typing
@@ -87,12 +88,12 @@ def _coerce(value: Any, hint: Any, what: str) -> Any:
         allowed = typing.get_args(hint)
         if value not in allowed:
             words = ", ".join(repr(word) for word in allowed)
-            raise InputError(f"{what} must be one of {words}, not {value!r}")
+            raise InputError(f"{what} must be one of {words}, not {reprlib.repr(value)}")
         return value
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise InputError(f"{what} must be {_WORDS.get(hint, hint)}, not {value!r}")
+        raise InputError(f"{what} must be {_WORDS.get(hint, hint)}, not {reprlib.repr(value)}")
     return value
 
 

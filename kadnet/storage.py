@@ -208,6 +208,8 @@ class Database:
                 connection.executescript(
                     f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
                 )
+            if self.path is not None:  # written into the file, so only once it is known to be ours
+                connection.execute("PRAGMA journal_mode = WAL")
         except BaseException:
             connection.close()
             raise
@@ -230,7 +232,6 @@ def _connect(path: Path | None, precious: bool) -> sqlite3.Connection:
     try:
         if path is not None:
             path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode = WAL")
             # NORMAL can lose the newest commits on a power cut, never corrupt: right for what the overlay holds again.
             connection.execute(f"PRAGMA synchronous = {'FULL' if precious else 'NORMAL'}")
         connection.execute("PRAGMA busy_timeout = 2000")

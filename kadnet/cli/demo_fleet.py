@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,5 +162,6 @@ class Fleet:
             assert process.stdout is not None
             process.stdout.close()
         for folder in self._root.iterdir():
-            control_path(folder).unlink(missing_ok=True)  # a killed node leaves its socket, not always in its folder
+            with suppress(KadnetError):  # no path for a socket: then there is none
+                control_path(folder).unlink(missing_ok=True)  # a killed node leaves it, not always in its folder
         shutil.rmtree(self._root, ignore_errors=True)

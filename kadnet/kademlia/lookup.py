@@ -7,6 +7,8 @@ have answered. This one differs where the paper is slow:
 - A slot is freed by a short timer (a retransmission time-out for that very peer), not by a failure. The request stays
   open: a late answer still counts. One retransmission goes out when the slot is freed.
 - When α answers in a row brought nobody closer, the walk has arrived; the rest of the k closest are asked at once.
+- Whoever lets its first timer run out is in doubt: the next closest is asked in its stead at once, not when it is given
+  up, so that the dead among the replacements of the dead do not add up.
 
 The machine does no I/O and reads no clock. Whoever drives it calls `advance(now)` after every input and when the time
 it was given has come, performs the `Ask`s, and feeds back `on_reply` and `on_failure`. Invariants, held by property
@@ -32,7 +34,9 @@ class LookupSettings:
 
     `arrived_parallelism`: requests in flight once α answers in a row brought nobody closer (k of the paper's last
     round). `max_candidates`: whom it remembers, closest first; a hostile answer cannot make it remember more.
-    `max_endpoints`: how many addresses of one ID are tried, since the first one handed on may be a lie.
+    `max_endpoints`: how many addresses of one ID are tried, since the first one handed on may be a lie. `quorum`: the
+    share of the k closest whose answers suffice once every other one of them has let its first timer run out; below 1
+    a walk for a value does not wait for retransmissions to the dead.
     """
 
     k: int = 16
@@ -41,6 +45,7 @@ class LookupSettings:
     attempts: int = 2
     max_candidates: int = 192
     max_endpoints: int = 3
+    quorum: float = 1.0
 
 
 class Ask(NamedTuple):
@@ -117,6 +122,7 @@ class LookupOutcome:
 
 
 ARRIVED = "the closest have all answered"
+ENOUGH = "enough of the closest have answered"
 NOBODY_LEFT = "nobody was left to ask"
 STOPPED = "stopped"
 
@@ -245,7 +251,7 @@ class Lookup:
         distance = contact.position ^ self._target
         order = self._order
         if len(order) >= self._settings.max_candidates:
-            # Only who was never asked is forgotten: the others have to be known, or they would be asked again.
+            # Only who was never asked is forgotten. Forgetting others, the inventions of liars would have no end.
             place = next((n for n in range(len(order) - 1, -1, -1) if _unasked(order[n][2])), None)
             if place is None or distance >= order[place][0]:
                 return False
@@ -301,30 +307,52 @@ class Lookup:
         return [candidate for candidate in overdue if candidate.state is State.WAITING]
 
     def _fill(self, now: float, asks: list[Ask]) -> None:
-        """Use every free slot on the k closest that may still answer; end when there is nothing left to wait for."""
+        """End when there is nothing left to wait for; else use every free slot on the closest that may still answer."""
+        self._end_if_settled(now)
+        if self.done:
+            return
         settings = self._settings
         arrived = self._since_closer >= settings.parallelism
         slots = settings.arrived_parallelism if arrived else settings.parallelism
-        slots -= sum(1 for c in self._waiting if c.attempt == 1 and c.deadline > now)
+        slots -= sum(1 for c in self._waiting if not _doubtful(c, now))
         considered = 0
-        unsettled = False
+        for _, _, candidate in self._order:
+            if slots <= 0 or considered >= settings.k:
+                break
+            state = candidate.state
+            if state is State.FAILED or state is State.LATE or (state is State.WAITING and _doubtful(candidate, now)):
+                continue  # the next one is asked in its stead, at once
+            considered += 1
+            if state is State.NEW:
+                slots -= 1
+                self._waiting.append(candidate)
+                candidate.state = State.WAITING
+                self._ask(candidate, now, asks)
+
+    def _end_if_settled(self, now: float) -> None:
+        """Whether the k closest that are not given up have answered, or enough of them while the others are in doubt."""
+        settings = self._settings
+        places = answered = doubtful = 0
         for _, _, candidate in self._order:
             state = candidate.state
             if state is State.FAILED or state is State.LATE:
                 continue
-            considered += 1
-            if state is not State.ANSWERED:
-                unsettled = True
-                if state is State.NEW and slots > 0:
-                    slots -= 1
-                    self._waiting.append(candidate)
-                    candidate.state = State.WAITING
-                    self._ask(candidate, now, asks)
-            if considered >= settings.k:
+            places += 1
+            if state is State.ANSWERED:
+                answered += 1
+            elif state is State.WAITING and _doubtful(candidate, now):
+                doubtful += 1
+            else:
+                return
+            if places >= settings.k:
                 break
-        if not unsettled:
-            self.reason = ARRIVED if considered >= settings.k else NOBODY_LEFT
-            self._waiting.clear()
+        if doubtful and answered < settings.quorum * places:
+            return
+        if doubtful:
+            self.reason = ENOUGH
+        else:
+            self.reason = ARRIVED if places >= settings.k else NOBODY_LEFT
+        self._waiting.clear()
 
     def _ask(self, candidate: Candidate, now: float, asks: list[Ask]) -> None:
         candidate.attempt += 1
@@ -333,6 +361,11 @@ class Lookup:
         candidate.deadline = now + self._timeout(candidate.contact)
         self.queries += 1
         asks.append(Ask(candidate.contact, candidate.attempt))
+
+
+def _doubtful(candidate: Candidate, now: float) -> bool:
+    """Its first short timer has run out: it may be dead, and is asked once more."""
+    return candidate.attempt > 1 or candidate.deadline <= now
 
 
 def _unasked(candidate: Candidate) -> bool:

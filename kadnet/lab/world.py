@@ -112,15 +112,15 @@ class World:
     ) -> LabNode:
         """Start a node and return when it serves (`node.joined()` waits for its contacts).
 
-        A name that was stopped or killed comes back with its address and identity, and with its data where it was
-        given the same `data_dir`; without one its records are gone. `overlay` and `tuning`: instead of the world's.
+        A name that was stopped or killed comes back with its address and identity, and with its data where it is given
+        the same `data_dir` again; without one its records are gone. `overlay` and `tuning`: instead of the world's.
         Raises what `open_node` raises.
         """
         if name in self.nodes:
             raise ValueError(f"{name} is running already")
         if name in self._leaving:
             await self._leaving[name]._ended.wait()
-        return await self._nursery.start(
+        started: LabNode = await self._nursery.start(
             self._live,
             name,
             self.internet.host(name, [self._address_of(name, address)]),
@@ -129,6 +129,7 @@ class World:
             overlay if overlay is not None else self._overlay,
             tuning if tuning is not None else self._tuning,
         )
+        return started
 
     async def grow(
         self, count: int, *, data_dirs: Path | None = None, pace: float = 0.25, timeout: float = 120.0

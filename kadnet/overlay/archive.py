@@ -71,6 +71,7 @@ class Archive:
         *,
         own_id: bytes,
         replicas: int,
+        get_quorum: float,
         serves: bool,
         is_far: Callable[[int, int], bool],
         now: Callable[[], float],
@@ -82,6 +83,7 @@ class Archive:
         self._published = published
         self._own_id = own_id
         self._replicas = replicas
+        self._get_quorum = get_quorum
         self._serves = serves
         self._is_far = is_far
         self._now = now
@@ -93,7 +95,7 @@ class Archive:
         own = self._own_records(key)
         if key.kind == BLOB and own:
             return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started, held=True)
-        walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas)
+        walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas, quorum=self._get_quorum)
         outcome = await walk.run()
         found = newest((own, walk.records, walk.cached_only))
         if not found and not outcome.answers:

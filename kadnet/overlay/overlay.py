@@ -169,6 +169,7 @@ class Overlay:
             self._published,
             own_id=identity.public,
             replicas=settings.replicas,
+            get_quorum=tuning.get_quorum,
             serves=settings.serves,
             is_far=self.neighbours.is_far,
             now=now,

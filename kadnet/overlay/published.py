@@ -138,7 +138,7 @@ class Published:
         return [row[0] for row in rows]
 
     def next_due(self) -> float | None:
-        """Seconds until the next of our records is to be renewed, those that are due already left out; None for none."""
+        """Seconds until the next of our records falls due, those that are due already left out; None for none."""
         wall = self._wall()
         (when,) = self._database.read("SELECT min(renew_wall) FROM published WHERE renew_wall > ?", (wall,))[0]
         return None if when is None else when - wall

@@ -16,6 +16,7 @@ from kadnet.overlay.calls import Asker
 from kadnet.overlay.store import Held, RecordStore
 from kadnet.wire import messages
 from kadnet.wire.messages import Carried, FindNode, FindValue, Nodes, Ping, Pong, Request, Status, Store, Stored, Values
+from kadnet.wire.packets import MAX_MESSAGE
 from kadnet.wire.records import Parsed, UnknownKind, is_authentic, is_current, parse, remaining_at_most
 
 VERSIONS = bytes((1,))
@@ -24,6 +25,7 @@ FEATURES = 0
 _WANTS = ((4, messages.WANT_V4), (6, messages.WANT_V6))
 _VALUES_BASE = 76  # bytes of a VALUES message around its records and contacts, the largest forms of its numbers
 _RECORD_BASE = 16  # bytes around the payload and signature of one carried record, likewise
+_LARGEST = MAX_MESSAGE - _VALUES_BASE  # a record that is larger fits no VALUES
 _NODES_BASE = 32
 
 
@@ -85,12 +87,13 @@ class Responder:
         last = bytes(32)  # before every publisher: where the second page begins when the first holds the asker's own
         for record in self._in_order(held, request, asker.peer.id):
             size = len(record.payload) + len(record.signature) + _RECORD_BASE
+            if size > _LARGEST:  # left out: whoever wrote it must not hide those that come after it
+                status = messages.TOO_LARGE
+                continue
             if size > room or len(carried) >= messages.MAX_RECORDS:
                 short = not asker.proven and asker.room < messages.PADDED - 82
                 if carried:
                     status, after = messages.MORE, last
-                elif not short:
-                    status = messages.TOO_LARGE
                 break
             if record.publisher != asker.peer.id:
                 last = record.publisher

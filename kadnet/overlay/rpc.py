@@ -195,10 +195,12 @@ class Rpc:
         id = random[packets.NONCE_SIZE :]
         token = peer.token if now - peer.token_at < self._token_life else b""
         request = call.kind(id, self.flags, token, *call.args)  # type: ignore[arg-type]  # the fields of its kind
-        if token:
-            message = encode(request)
+        if call.kind is Ping:
+            # Always: a PONG is larger than the barest PING, so a peer that restarted and does not know our token any
+            # more could not answer it, and would look dead for as long as we keep the token.
+            message = encode_padded(request, PADDED_PING)
         else:
-            message = encode_padded(request, PADDED_PING if call.kind is Ping else PADDED)
+            message = encode(request) if token else encode_padded(request, PADDED)
         self._pending[id] = (call, now)
         call.ids.append(id)
         if not peer.unanswered:

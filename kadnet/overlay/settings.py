@@ -69,11 +69,13 @@ class Tuning:
     """The bounds and paces of the room. `first_join`: seconds for which put and get wait for the first attempt to join.
 
     `max_published`: records of our own kept and renewed. `join_pause`: seconds from the first contact to the
-    first walk, in which the others of the list may answer too.
+    first walk, in which the others of the list may answer too. `get_quorum`: the share of the closest whose answers end
+    a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
     """
 
     first_join: float = 10.0
     join_pause: float = 0.05
+    get_quorum: float = 0.75
     max_published: int = 100_000
     lookup: LookupSettings = field(default_factory=LookupSettings)
     table: TableSettings = field(default_factory=TableSettings)

@@ -9,7 +9,8 @@ verified once in a walk, however many holders send it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import trio
 
@@ -64,10 +65,11 @@ class Walk:
         *,
         value_kind: int | None = None,
         k: int | None = None,
+        quorum: float | None = None,
         seeds: Sequence[Contact] = (),
         max_pages: int = 64,
     ) -> None:
-        """`k`: how many of the closest have to answer, else the settings' own. `seeds`: asked beside the table's.
+        """`k`, `quorum`: as in LookupSettings, whose values they replace here. `seeds`: asked beside the table's.
 
         `max_pages`: answers asked of one holder for one shared key; it holds at most 64 entries.
         """
@@ -84,15 +86,8 @@ class Walk:
         self._flags_families = sorted(means.rpc.families)
         target = int.from_bytes(key, "big")
         settings = means.settings
-        if k is not None and k != settings.k:
-            settings = LookupSettings(
-                k=k,
-                parallelism=settings.parallelism,
-                arrived_parallelism=max(settings.parallelism, min(settings.arrived_parallelism, k)),
-                attempts=settings.attempts,
-                max_candidates=settings.max_candidates,
-                max_endpoints=settings.max_endpoints,
-            )
+        if k is not None or quorum is not None:
+            settings = _adapted(settings, k or settings.k, quorum or settings.quorum)
         known = list(seeds)
         for family in self._flags_families:
             known += means.closest(family, target, max(settings.k, messages.MAX_CONTACTS))
@@ -239,6 +234,13 @@ class Walk:
             if fetched.parsed.record == record.record:
                 del self.cached_only[publisher]
                 _keep_newest(self.records, Fetched(fetched.parsed, record.remaining))
+
+
+@lru_cache(maxsize=64)
+def _adapted(settings: LookupSettings, k: int, quorum: float) -> LookupSettings:
+    """The settings for walks of this kind: a node has two or three of them and walks thousands of times."""
+    arrived = max(settings.parallelism, min(settings.arrived_parallelism, k))
+    return replace(settings, k=k, quorum=quorum, arrived_parallelism=arrived)
 
 
 def _keep_newest(shelf: dict[bytes, Fetched], new: Fetched) -> None:

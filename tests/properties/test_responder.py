@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
 import msgpack
 import trio
 from hypothesis import given, settings
@@ -24,8 +23,8 @@ from kadnet.wire.messages import (
     encode,
     encode_padded,
 )
-from tests.unit.overlay.builders import PORT, a_blob, carried, contact_of, entry, fill, identity, open_lab
 from kadnet.wire.records import parse
+from tests.unit.overlay.builders import PORT, a_blob, carried, contact_of, entry, fill, identity, open_lab
 
 X = Key.shared("x")
 NODE = "10.0.0.1"
@@ -104,8 +103,9 @@ MESSAGES = st.one_of(
 )
 DATAGRAMS = st.one_of(
     st.binary(max_size=1400),
-    st.tuples(st.sampled_from([b"\x6b\x11", b"\x6b\x12", b"\x6b\x13", b"\x6b\x21"]), st.binary(min_size=60, max_size=1230))
-    .map(b"".join),
+    st.tuples(
+        st.sampled_from([b"\x6b\x11", b"\x6b\x12", b"\x6b\x13", b"\x6b\x21"]), st.binary(min_size=60, max_size=1230)
+    ).map(b"".join),
 )  # fmt: skip
 
 

@@ -68,9 +68,17 @@ def test_a_split_that_lasted_until_both_halves_had_forgotten_each_other_is_heale
             here, there = split(world)
             for half, what in ((here, b"here"), (there, b"there")):
                 await half[0].node.put("split", what)
-            await run_until(lambda: not any(knows_some(each, there) for each in here), 12 * 3600, step=60)
+
+            def nobody_knows_the_other_half() -> bool:
+                pairs = [(each, there) for each in here] + [(each, here) for each in there]
+                return not any(knows_some(each, others) for each, others in pairs)
+
+            def everybody_knows_the_other_half() -> bool:
+                return all(knows_some(each, there) for each in here)
+
+            await run_until(nobody_knows_the_other_half, 12 * 3600, step=60)
             heal(world, here, there)
-            await run_until(lambda: all(knows_some(each, there) for each in here), 2 * 3600, step=60)
+            await run_until(everybody_knows_the_other_half, 2 * 3600, step=60)
             assert await everybody_sees_both(world)
 
     run(main, seed=seed)

@@ -22,7 +22,7 @@ def tuning(replicate_every: float) -> Tuning:
     return replace(
         usual,
         store=replace(usual.store, replicate_every=replicate_every),
-        upkeep=replace(usual.upkeep, refresh_every=4 * 3600.0),
+        upkeep=replace(usual.upkeep, refresh_every=4 * 3600.0, scan_every=300.0, sweep_every=1800.0),
     )
 
 

@@ -86,9 +86,7 @@ async def open_bench(
 ) -> AsyncIterator[Bench]:
     wall = wall or VirtualWall()
     database = Database(path, MIGRATIONS, offload=inline)
-    store = RecordStore(
-        database, settings or StoreSettings(), now=trio.current_time, wall=wall, rng=random.Random(1)
-    )
+    store = RecordStore(database, settings or StoreSettings(), now=trio.current_time, wall=wall, rng=random.Random(1))
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(database.run)

@@ -17,12 +17,14 @@ from kadnet.host import Host, open_host
 from kadnet.identity.address import Endpoint
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.revalidation import RevalidationSettings
+from kadnet.kademlia.table import TableSettings
 from kadnet.lab import EPOCH, VirtualInternet, VirtualNetwork, VirtualWall, run, virtual_internet, virtual_runtime
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.transport import Datagrams
 from kadnet.wire import packets
 from kadnet.wire.keys import Key
-from kadnet.wire.kinds import DAY, SHARED
+from kadnet.wire.kinds import DAY
 from kadnet.wire.messages import (
     ANSWER_OF,
     PADDED,
@@ -37,7 +39,6 @@ from kadnet.wire.messages import (
     Ping,
     Pong,
     Request,
-    Status,
     Store,
     Stored,
     decode,
@@ -52,6 +53,9 @@ PORT = 7420
 PUBLIC = bytes(32)
 NEVER = 1e9
 """For a pace that a test does not want to see."""
+
+CALM = Tuning(table=TableSettings(revalidation=RevalidationSettings(fast_interval=600.0)))
+"""For tests of days: contacts are asked every few minutes whether they live, not every few seconds."""
 
 
 def identity(name: str) -> Identity:
@@ -135,7 +139,9 @@ class RawPeer:
         return len(datagram)
 
     def messages(self, kind: type[Message] | None = None) -> list[Any]:
-        return [message for _, message, _ in self.inbox if message is not None and (kind is None or type(message) is kind)]
+        return [
+            message for _, message, _ in self.inbox if message is not None and (kind is None or type(message) is kind)
+        ]
 
     async def ask(self, request: Request, to: Contact, *, padded: bool | None = None) -> Any:
         """The answer to a request, or None after two virtual seconds."""
@@ -244,6 +250,10 @@ class Lab:
         if not crash:
             self.internet.kill(machine)
 
+    def machine(self, ip: str) -> VirtualNetwork:
+        """The living machine at an address."""
+        return self.internet._hosts[ip]
+
     async def raw(self, name: str, ip: str, *, network: bytes = PUBLIC, port: int = PORT) -> RawPeer:
         machine = self.internet.host(name, [ip])
         peer = RawPeer(await machine.datagrams(Endpoint(ip, port)), identity(name), network)
@@ -278,9 +288,8 @@ def in_lab(test: Callable[Concatenate[Lab, P], Awaitable[None]]) -> Callable[P, 
 
     signature = inspect.signature(test)
     del wrapper.__wrapped__  # type: ignore[attr-defined]  # or pytest would look for a fixture called lab
-    wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what inspect looks for
-        parameters=list(signature.parameters.values())[1:]
-    )
+    without_lab = list(signature.parameters.values())[1:]
+    wrapper.__signature__ = signature.replace(parameters=without_lab)  # type: ignore[attr-defined]  # for inspect
     return wrapper
 
 
@@ -296,5 +305,3 @@ def fill(host: Host, contacts: Sequence[Contact]) -> None:
 
 def values(outcome: Any) -> set[bytes]:
     return {found.value for found in outcome.entries}
-
-

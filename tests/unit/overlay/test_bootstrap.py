@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
 from pathlib import Path
 
 import trio
@@ -10,6 +9,7 @@ import trio
 from kadnet.identity import nodeid
 from kadnet.lab import run_until
 from kadnet.overlay.bootstrap import BootstrapState
+from kadnet.wire import packets
 from tests.unit.overlay.builders import PORT, Lab, contact_of, identity, in_lab
 
 
@@ -24,9 +24,12 @@ async def test_one_living_address_of_several_is_enough(lab: Lab) -> None:
     assert [contact.id for contact in node.overlay.contacts()] == [seed.identity.public]
     dead, nameless, good = node.overlay.bootstrap_states()
     await run_until(lambda: dead.problem is not None, 10)
-    assert dead.problem is not None and "10.9.9.9" in dead.problem
-    assert nameless.problem is not None and "no.such.name" in nameless.problem
-    assert good.answered and good.problem is None
+    assert dead.problem is not None
+    assert "10.9.9.9" in dead.problem
+    assert nameless.problem is not None
+    assert "no.such.name" in nameless.problem
+    assert good.answered
+    assert good.problem is None
 
 
 @in_lab
@@ -38,6 +41,21 @@ async def test_a_bare_address_is_probed_for_its_id(lab: Lab) -> None:
 
 
 @in_lab
+async def test_a_probe_is_answered_by_the_endpoint_it_went_to_or_by_nobody(lab: Lab) -> None:
+    node = await lab.node("node", "10.0.0.1")
+    probed, eavesdropper = await lab.raw("probed", "10.0.0.2"), await lab.raw("eavesdropper", "10.0.0.3")
+
+    async def forge() -> None:
+        await run_until(lambda: probed.inbox, 5)
+        cookie = packets.open_probe(probed.inbox[0][0])
+        forged = packets.probe_reply(cookie, identity("eavesdropper").public)
+        eavesdropper.socket.send(forged, contact_of(node).endpoint)
+
+    lab.nursery.start_soon(forge)
+    assert await node.overlay.ask_id(probed.socket.local) is None
+
+
+@in_lab
 async def test_a_wrong_id_in_an_address_is_not_accepted(lab: Lab) -> None:
     await lab.node("seed", "10.0.0.1")
     wrong = nodeid.encode(identity("somebody else").public)
@@ -46,7 +64,8 @@ async def test_a_wrong_id_in_an_address_is_not_accepted(lab: Lab) -> None:
     assert node.overlay.contacts() == []
     assert not node.overlay.is_joined
     (state,) = node.overlay.bootstrap_states()
-    assert not state.answered and state.problem
+    assert not state.answered
+    assert state.problem
 
 
 @in_lab

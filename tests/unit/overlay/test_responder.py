@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
-from dataclasses import replace
-
 import pytest
 import trio
 
@@ -116,9 +114,11 @@ async def test_a_short_unproven_request_gets_fewer_contacts_and_is_told_so(lab: 
     asker = await lab.raw("asker", "10.99.0.1")
     request = FindNode(asker.fresh_id(), 0, bytes(8), bytes(32))
     answer = await asker.ask(request, contact_of(node))
-    assert answer.flags & SHORT and len(handed_on(answer)) < 3
+    assert answer.flags & SHORT
+    assert len(handed_on(answer)) < 3
     again = await asker.ask(FindNode(asker.fresh_id(), 0, answer.token, bytes(32)), contact_of(node))
-    assert not again.flags & SHORT and len(handed_on(again)) == 16
+    assert not again.flags & SHORT
+    assert len(handed_on(again)) == 16
 
 
 # Client mode.
@@ -129,7 +129,8 @@ async def test_a_client_answers_pings_and_nothing_else(lab: Lab) -> None:
     client = contact_of(await lab.node("client", "10.0.0.1", settings=OverlaySettings(reach="client")))
     asker = await lab.raw("asker", "10.99.0.1")
     pong = await asker.ask(Ping(asker.fresh_id(), 0, b""), client)
-    assert isinstance(pong, Pong) and not pong.flags & SERVES
+    assert isinstance(pong, Pong)
+    assert not pong.flags & SERVES
     assert await asker.ask(FindNode(asker.fresh_id(), 0, pong.token, bytes(32)), client) is None
     assert await asker.find(X.hash, client, token=pong.token) is None
     assert (await asker.store(entry("p"), client)).status == Status.NOT_SERVING
@@ -160,7 +161,8 @@ async def test_a_store_needs_a_token_of_this_asker_at_this_endpoint(lab: Lab) ->
     stolen = await other.token(node)
     for token in (b"", bytes(8), stolen):
         answer = await asker.ask(Store(asker.fresh_id(), 0, token, carried(entry("p"))), node)
-        assert isinstance(answer, Stored) and answer.status == Status.BAD_TOKEN
+        assert isinstance(answer, Stored)
+        assert answer.status == Status.BAD_TOKEN
     assert (await asker.find(X.hash, node)).records == ()
     own = await asker.token(node)
     await trio.sleep(599)  # two epochs at most
@@ -301,7 +303,8 @@ async def test_a_full_key_comes_page_by_page_each_entry_once_and_the_askers_own_
             break
         after = answer.after
     assert answer.status == COMPLETE
-    assert len(got) == 64 and set(got) == {identity(f"w{n}").public for n in range(64)}
+    assert len(got) == 64
+    assert set(got) == {identity(f"w{n}").public for n in range(64)}
 
 
 @in_lab

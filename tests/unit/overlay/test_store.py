@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +50,8 @@ async def test_a_disk_that_fails_acknowledges_nothing(tmp_path: Path) -> None:
         bench.fail_writes()
         assert (await bench.put(a_blob(2)))[0] is Status.FAILED
         assert bench.store.counters.failed == 1
-        assert bench.held(a_blob(1)) and not bench.held(a_blob(2))
+        assert bench.held(a_blob(1))
+        assert not bench.held(a_blob(2))
 
 
 @on_virtual_time
@@ -84,8 +84,9 @@ async def test_a_wall_clock_that_jumped_back_adds_nothing(tmp_path: Path) -> Non
     async with open_bench(path=tmp_path / "records.db", wall=wall) as bench:
         await bench.put(entry("p"), remaining=1000)
     wall.offset = -DAY
-    async with open_bench(path=tmp_path / "records.db", wall=wall) as bench:
-        assert bench.remaining(entry("p")) <= 1000
+    for _ in range(2):
+        async with open_bench(path=tmp_path / "records.db", wall=wall) as bench:
+            assert bench.remaining(entry("p")) <= 1000
 
 
 @on_virtual_time

@@ -1,0 +1,158 @@
+"""What a node has published lives as long as the node, and no longer than its lease after it."""
+
+from __future__ import annotations
+
+# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from pathlib import Path
+
+import pytest
+import trio
+
+from kadnet.errors import Conflict, StorageFailed
+from kadnet.lab import VirtualWall, run_until
+from kadnet.overlay import store as record_schema
+from kadnet.overlay.published import Published
+from kadnet.storage import Database
+from kadnet.wire.keys import Key
+from kadnet.wire.kinds import DAY, HOUR
+from kadnet.wire.records import Entry
+from tests.unit.overlay.bench import inline, on_virtual_time
+from tests.unit.overlay.builders import CALM, PUBLIC, Lab, identity, in_lab, values
+
+X = Key.shared("x")
+
+
+def entry_of(published: Published) -> Entry:
+    publication = published.get(X.hash)
+    assert publication is not None
+    assert publication.parsed.entry is not None
+    return publication.parsed.entry
+
+
+def open_published(path: Path | None, wall: VirtualWall, nursery: trio.Nursery) -> tuple[Published, Database]:
+    database = Database(path, record_schema.MIGRATIONS, offload=inline)
+    nursery.start_soon(database.run)
+    return Published(database, identity("me"), PUBLIC, wall, max_records=3, read_cache=16), database
+
+
+@on_virtual_time
+async def test_seq_grows_by_one_from_the_highest_known_and_over_a_restart(tmp_path: Path) -> None:
+    wall, seqs = VirtualWall(), []
+    for met in (None, None, 7, 2, None):
+        async with trio.open_nursery() as nursery:
+            published, database = open_published(tmp_path / "r.db", wall, nursery)
+            seqs.append((await published.put_entry(X, b"v", DAY, met, None)).parsed.seq)
+            nursery.cancel_scope.cancel()
+        database.close()
+    assert seqs == [1, 2, 8, 9, 10]
+
+
+@on_virtual_time
+async def test_if_seq_that_is_not_the_highest_is_a_conflict_that_names_it() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        await published.put_entry(X, b"v", DAY, 4, 4)
+        for if_seq in (0, 4, 6):
+            with pytest.raises(Conflict) as conflict:
+                await published.put_entry(X, b"v", DAY, 3, if_seq)
+            assert conflict.value.seq == 5
+        assert entry_of(published).seq == 5
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@on_virtual_time
+async def test_a_renewal_has_the_same_seq_and_value_and_a_later_expires() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        await published.put_entry(X, b"v", DAY, None, None)
+        before = entry_of(published)
+        await trio.sleep(HOUR)
+        await published.renew(X.hash)
+        after = entry_of(published)
+        assert after == before._replace(expires=before.expires + HOUR)
+        assert await published.renew(bytes(32)) is None
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@on_virtual_time
+async def test_there_is_a_bound_on_what_one_node_publishes() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        for number in range(3):
+            await published.put_blob(b"%d" % number, DAY)
+        with pytest.raises(StorageFailed, match="3 records"):
+            await published.put_blob(b"4", DAY)
+        await published.put_blob(b"2", DAY)  # again what is there
+        assert published.count() == 3
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@on_virtual_time
+async def test_our_own_record_is_not_shown_past_its_end() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        await published.put_entry(X, b"v", 60, None, None)
+        assert published.get(X.hash) is not None
+        await trio.sleep(61)
+        assert published.get(X.hash) is None
+        assert published.due(9) == [X.hash]
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@in_lab
+async def test_at_half_its_lease_an_entry_is_renewed_with_its_holders(lab: Lab) -> None:
+    nodes = await lab.overlay(4)
+    await nodes[1].overlay.put(X, b"v", lease=1000)
+    first = entry_of(nodes[1].overlay._published)
+    await trio.sleep(490)
+    assert entry_of(nodes[1].overlay._published) == first
+    await trio.sleep(20)
+    renewed = entry_of(nodes[1].overlay._published)
+    assert renewed.seq == first.seq
+    assert first.expires + 495 <= renewed.expires <= first.expires + 505
+    for node in nodes:
+        (held,) = node.overlay._store.get(X.hash)
+        assert held.lapses > trio.current_time() + 980
+
+
+@in_lab
+async def test_an_entry_outlives_its_lease_with_its_publisher_and_ends_without_it(lab: Lab) -> None:
+    nodes = await lab.overlay(5, tuning=CALM)
+    await nodes[1].overlay.put(X, b"alive")  # a shared entry: 24 hours
+    for _ in range(18):
+        await trio.sleep(4 * HOUR)
+        assert values(await nodes[3].overlay.get(X)) == {b"alive"}
+    await lab.stop("n1", crash=True)
+    await trio.sleep(11 * HOUR)
+    assert values(await nodes[3].overlay.get(X)) == {b"alive"}
+    await trio.sleep(14 * HOUR)
+    assert values(await nodes[3].overlay.get(X)) == set()
+
+
+@in_lab
+async def test_a_blob_of_a_live_publisher_is_there_all_the_time(lab: Lab) -> None:
+    """Also with a lease that ends and is taken up again many times: no gap is longer than a walk."""
+    nodes = await lab.overlay(5, tuning=CALM)
+    await nodes[1].overlay.put_blob(b"bytes", lease=HOUR)
+    missed = 0
+    for _ in range(1000):
+        await trio.sleep(10 + 0.7)
+        missed += values(await nodes[3].overlay.get(Key.blob_of(b"bytes"))) != {b"bytes"}
+    assert missed == 0
+
+
+@in_lab
+async def test_what_was_put_before_a_stop_is_stored_after_the_next_start(lab: Lab, tmp_path: Path) -> None:
+    node = await lab.node("node", "10.0.1.1", data_dir=tmp_path / "d")
+    assert (await node.overlay.put(X, b"v")).replicas == 0
+    await lab.stop("node")
+    seed = await lab.node("seed", "10.0.0.1")
+    again = await lab.node("node", "10.0.1.1", seed, data_dir=tmp_path / "d")
+    await run_until(lambda: seed.overlay._store.get(X.hash), 10)
+    publication = again.overlay._published.get(X.hash)
+    assert publication is not None
+    assert publication.parsed.seq == 1

@@ -63,6 +63,16 @@ class State(Enum):
     FAILED = "failed"
 
 
+class Elsewhere:
+    """Other endpoints of one peer: `others` where it can yet be asked, `earlier` where it was asked, and when."""
+
+    __slots__ = ("earlier", "others")
+
+    def __init__(self) -> None:
+        self.others: list[Contact] = []
+        self.earlier: dict[Contact, float] = {}
+
+
 class Candidate:
     """One peer in a walk: where it can be asked and how far that has come."""
 
@@ -73,9 +83,8 @@ class Candidate:
         "brought",
         "contact",
         "deadline",
-        "earlier",
+        "elsewhere",
         "hop",
-        "others",
         "state",
     )
 
@@ -88,8 +97,7 @@ class Candidate:
         self.asked_at = math.nan
         self.answered_at = math.nan
         self.brought = 0
-        self.others: list[Contact] = []  # where it can be asked when this endpoint does not answer
-        self.earlier: dict[Contact, float] = {}  # where it was asked before, and when
+        self.elsewhere: Elsewhere | None = None  # made when it is needed: few peers have two endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +181,9 @@ class Lookup:
         candidate = self._by_id.get(peer)
         if candidate is None or self.done or candidate.state is State.ANSWERED:
             return
-        if at is not None and at in candidate.earlier:
+        if at is not None and candidate.elsewhere is not None and at in candidate.elsewhere.earlier:
             self._settle(candidate, State.LATE)
-            self._back_to(candidate, at)
+            self._back_to(candidate, candidate.elsewhere, at)
         elif candidate.attempt == 0:
             return
         self._settle(candidate, State.ANSWERED)
@@ -222,7 +230,10 @@ class Lookup:
 
     def outcome(self) -> LookupOutcome:
         """The result as it stands; final when `done`."""
-        asked = sorted((c for c in self._by_id.values() if c.attempt or c.earlier), key=lambda c: c.asked_at)
+        asked = sorted(
+            (c for c in self._by_id.values() if c.attempt or (c.elsewhere is not None and c.elsewhere.earlier)),
+            key=lambda c: c.asked_at,
+        )
         trace = tuple(
             QueryTrace(
                 c.contact,
@@ -263,7 +274,9 @@ class Lookup:
 
     def _another_endpoint(self, known: Candidate, contact: Contact) -> None:
         """Whoever handed on an address first may have been wrong: keep a few others to fall back on."""
-        others, earlier = known.others, known.earlier
+        if known.elsewhere is None:
+            known.elsewhere = Elsewhere()
+        others, earlier = known.elsewhere.others, known.elsewhere.earlier
         if 1 + len(earlier) + len(others) >= self._settings.max_endpoints or contact in others or contact in earlier:
             return
         others.append(contact)
@@ -271,24 +284,26 @@ class Lookup:
             self._next_endpoint(known)
 
     def _next_endpoint(self, candidate: Candidate) -> None:
-        candidate.earlier[candidate.contact] = candidate.asked_at
-        candidate.contact = candidate.others.pop(0)
-        candidate.attempt = 0
-        candidate.state = State.NEW
+        """Ask it at another endpoint, where one is known."""
+        elsewhere = candidate.elsewhere
+        if elsewhere is not None and elsewhere.others:
+            elsewhere.earlier[candidate.contact] = candidate.asked_at
+            candidate.contact = elsewhere.others.pop(0)
+            candidate.attempt = 0
+            candidate.state = State.NEW
 
-    def _back_to(self, candidate: Candidate, contact: Contact) -> None:
+    def _back_to(self, candidate: Candidate, elsewhere: Elsewhere, contact: Contact) -> None:
         """An answer came from an endpoint that was given up: that is where the peer is."""
-        asked_at = candidate.earlier.pop(contact)
+        asked_at = elsewhere.earlier.pop(contact)
         if candidate.attempt:
-            candidate.earlier[candidate.contact] = candidate.asked_at
+            elsewhere.earlier[candidate.contact] = candidate.asked_at
         candidate.contact = contact
         candidate.asked_at = asked_at
         candidate.attempt = max(candidate.attempt, 1)
 
     def _give_up(self, candidate: Candidate) -> None:
         self._settle(candidate, State.FAILED)
-        if candidate.others:
-            self._next_endpoint(candidate)
+        self._next_endpoint(candidate)
 
     def _settle(self, candidate: Candidate, state: State) -> None:
         if candidate.state is State.WAITING:
@@ -302,8 +317,7 @@ class Lookup:
         for candidate in overdue:
             if candidate.attempt >= self._settings.attempts:
                 self._settle(candidate, State.LATE)
-                if candidate.others:
-                    self._next_endpoint(candidate)
+                self._next_endpoint(candidate)
         return [candidate for candidate in overdue if candidate.state is State.WAITING]
 
     def _fill(self, now: float, asks: list[Ask]) -> None:
@@ -330,7 +344,7 @@ class Lookup:
                 self._ask(candidate, now, asks)
 
     def _end_if_settled(self, now: float) -> None:
-        """Whether the k closest that are not given up have answered, or enough of them while the others are in doubt."""
+        """End when the k closest that are not given up have answered, or enough of them and the rest is in doubt."""
         settings = self._settings
         places = answered = doubtful = 0
         for _, _, candidate in self._order:
@@ -369,4 +383,4 @@ def _doubtful(candidate: Candidate, now: float) -> bool:
 
 
 def _unasked(candidate: Candidate) -> bool:
-    return candidate.state is State.NEW and not candidate.earlier
+    return candidate.state is State.NEW and candidate.elsewhere is None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kadnet.errors import StorageFailed
 from kadnet.events import ContactAdded, ContactLost, Events
 from kadnet.identity.address import Endpoint, family, text
+from kadnet.kademlia.acquaintances import Acquaintances, AcquaintanceSettings
 from kadnet.kademlia.buckets import BucketView, Change, ChangeKind
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.revalidation import Ping as PingAction
@@ -45,6 +46,7 @@ class Neighbours:
         *,
         families: Iterable[int],
         settings: TableSettings,
+        acquaintances: AcquaintanceSettings,
         settle: float,
         ping: Callable[[Contact], object],
         within_budget: Callable[[Endpoint, float], bool],
@@ -66,6 +68,7 @@ class Neighbours:
         self._met = met
         self._lonely = lonely
         self._tables = {number: RoutingTable(own_id, settings, runtime.rng) for number in families}
+        self._met_before = {number: Acquaintances(acquaintances) for number in self._tables}
         self._handles: dict[int, Handle[PingAction]] = {
             number: pump.add(table, self._revalidate) for number, table in self._tables.items()
         }
@@ -95,6 +98,11 @@ class Neighbours:
         """The live contacts of one family nearest to a target."""
         table = self._tables.get(number)
         return [] if table is None else table.closest(target, count)
+
+    def starts(self, number: int, target: int, count: int) -> list[Contact]:
+        """Where a walk of ours begins: the nearest of the table, and whoever else answered us lately."""
+        known = self._met_before[number].closest(target, count, self._now())
+        return known + self._tables[number].closest(target, count)
 
     def is_far(self, key: int, count: int) -> bool:
         """Whether `count` live contacts are nearer to `key` than we are."""

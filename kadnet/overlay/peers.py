@@ -33,11 +33,13 @@ class PeerSettings:
 class Peer:
     """One peer. `token` is the one it gave us, at `token_at`; `issued` those that we gave it.
 
-    `unanswered`: transmissions since its last answer, the first of them at `unanswered_since`, the last at `asked_at`.
+    `unanswered`: transmissions since its last answer, the first of them at `unanswered_since`, the last at `asked_at`,
+    all of them to `asked_where`: whoever lies about where a peer lives silences it there and nowhere else.
     """
 
     __slots__ = (
         "asked_at",
+        "asked_where",
         "channel",
         "contact",
         "id",
@@ -60,6 +62,7 @@ class Peer:
         self.unanswered = 0
         self.unanswered_since = 0.0
         self.asked_at = 0.0
+        self.asked_where: Endpoint | None = None
 
     def at(self, endpoint: Endpoint) -> Contact:
         """The peer as a contact at `endpoint`; the last one is remembered."""

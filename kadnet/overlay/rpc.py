@@ -172,7 +172,7 @@ class Rpc:
         answer (so it is not we who are cut off). After `silence` seconds it deserves another chance.
         """
         peer = self._peers.get(contact.id)
-        if peer is None or peer.unanswered < 2:
+        if peer is None or peer.unanswered < 2 or peer.asked_where != contact.endpoint:
             return False
         since = peer.unanswered_since
         return (
@@ -203,8 +203,10 @@ class Rpc:
             message = encode(request) if token else encode_padded(request, PADDED)
         self._pending[id] = (call, now)
         call.ids.append(id)
-        if not peer.unanswered:
+        if not peer.unanswered or peer.asked_where != call.contact.endpoint:
+            peer.unanswered = 0
             peer.unanswered_since = now
+            peer.asked_where = call.contact.endpoint
         peer.unanswered += 1
         peer.asked_at = now
         contact = call.contact

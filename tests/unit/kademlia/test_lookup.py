@@ -4,7 +4,7 @@ import pytest
 
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import ARRIVED, NOBODY_LEFT, STOPPED, Ask, Lookup, LookupSettings
+from kadnet.kademlia.lookup import ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED, Ask, Lookup, LookupSettings
 
 RTO = 1.0
 OWN = bytes([255]) * 32
@@ -20,11 +20,10 @@ def peer(distance: int, host: str = "192.0.2.1") -> Contact:
 class Walk:
     """A lookup towards 0, its clock, and what it has asked."""
 
-    def __init__(self, *seeds: int | Contact, target: int = 0, **settings: int) -> None:
+    def __init__(self, *seeds: int | Contact, quorum: float = 1.0, **settings: int) -> None:
         contacts = [peer(seed) if isinstance(seed, int) else seed for seed in seeds]
-        self.lookup = Lookup(
-            target, contacts, LookupSettings(**settings), own_id=OWN, timeout=lambda contact: RTO, now=0.0
-        )
+        wanted = LookupSettings(quorum=quorum, **settings)
+        self.lookup = Lookup(0, contacts, wanted, own_id=OWN, timeout=lambda contact: RTO, now=0.0)
         self.wake_at: float | None = None
 
     def advance(self, now: float = 0.0) -> list[tuple[int, int]]:
@@ -92,6 +91,32 @@ def test_a_peer_is_asked_as_often_as_the_settings_say(attempts: int) -> None:
     walk = Walk(10, attempts=attempts)
     asked = [ask for number in range(6) for ask in walk.advance(number * RTO)]
     assert asked == [(10, number + 1) for number in range(attempts)]
+
+
+def test_in_the_stead_of_one_in_doubt_the_next_closest_is_asked_at_once() -> None:
+    walk = Walk(10, 20, 30, 40, k=2)
+    assert walk.advance() == [(10, 1), (20, 1)]
+    walk.reply(20, now=0.5)
+    assert walk.advance(0.5) == []
+    assert sorted(walk.advance(RTO)) == [(10, 2), (30, 1)]
+    walk.reply(30, now=1.5)
+    assert walk.advance(1.5) == []
+    assert not walk.lookup.done  # the one in doubt is still waited for, until its attempts are exhausted
+    walk.advance(2 * RTO)
+    assert walk.lookup.reason == ARRIVED
+    assert walk.closest == [20, 30]
+
+
+@pytest.mark.parametrize(("quorum", "reason"), [(1.0, None), (0.76, None), (0.75, ENOUGH), (0.5, ENOUGH)])
+def test_a_quorum_of_the_closest_is_enough_when_all_others_are_in_doubt(quorum: float, reason: str | None) -> None:
+    walk = Walk(10, 20, 30, 40, k=4, parallelism=4, quorum=quorum)
+    walk.advance()
+    for distance in (10, 30, 40):
+        walk.reply(distance, now=0.5)
+    walk.advance(RTO - 0.001)
+    assert not walk.lookup.done  # its first timer still runs
+    walk.advance(RTO)
+    assert walk.lookup.reason == reason
 
 
 def test_a_late_answer_still_counts() -> None:

@@ -287,7 +287,7 @@ def in_lab(test: Callable[Concatenate[Lab, P], Awaitable[None]]) -> Callable[P, 
         run(main, seed=1)
 
     signature = inspect.signature(test)
-    del wrapper.__wrapped__  # type: ignore[attr-defined]  # or pytest would look for a fixture called lab
+    del wrapper.__wrapped__  # or pytest would look for a fixture called lab
     without_lab = list(signature.parameters.values())[1:]
     wrapper.__signature__ = signature.replace(parameters=without_lab)  # type: ignore[attr-defined]  # for inspect
     return wrapper

@@ -132,6 +132,18 @@ async def test_a_stale_answer_is_retried_once_above_the_seq_it_names(lab: Lab) -
 
 
 @in_lab
+async def test_a_store_whose_token_died_with_the_holder_is_sent_again_with_a_fresh_one(lab: Lab) -> None:
+    seed = await lab.node("seed", "10.0.0.1")
+    node = await lab.node("node", "10.0.1.1", seed)
+    await node.overlay.put(X, b"v")
+    publication = node.overlay._published.get(X.hash)
+    assert publication is not None
+    await lab.stop("seed", crash=True)
+    await lab.node("seed", "10.0.0.1")
+    assert await node.overlay._archive.store_with((contact_of(seed),), publication) == (1, None)
+
+
+@in_lab
 async def test_if_seq_is_held_against_the_highest_seq_anywhere(lab: Lab) -> None:
     seed = await lab.node("seed", "10.0.0.1")
     node = await lab.node("node", "10.0.1.1", seed)

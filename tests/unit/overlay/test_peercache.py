@@ -26,7 +26,7 @@ async def cache(path: Path | None = None, **settings: float) -> AsyncIterator[tu
     database = Database(path, MIGRATIONS, offload=inline)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(database.run)
-        yield PeerCache(database, PeerCacheSettings(**settings), VirtualWall()), database  # type: ignore[arg-type]
+        yield PeerCache(database, PeerCacheSettings(**settings), VirtualWall()), database  # type: ignore[arg-type]  # some are ints
         nursery.cancel_scope.cancel()
     database.close()
 

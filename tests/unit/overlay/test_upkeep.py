@@ -21,7 +21,7 @@ X = Key.shared("x")
 
 
 def machine(**settings: float) -> Upkeep:
-    return Upkeep(replace(UpkeepSettings(), **settings), random.Random(1), 0.0)  # type: ignore[arg-type]
+    return Upkeep(replace(UpkeepSettings(), **settings), random.Random(1), 0.0)  # type: ignore[arg-type]  # some are ints
 
 
 # The machine.
@@ -127,7 +127,7 @@ async def test_one_holder_comes_first_and_the_others_wait_another_hour(lab: Lab)
     for node in (nodes[0], *nodes[2:]):
         serve = node.overlay.rpc._hooks.serve
 
-        def counting(request, asker, now, serve=serve):  # type: ignore[no-untyped-def]
+        def counting(request, asker, now, serve=serve):  # type: ignore[no-untyped-def]  # as the hook
             if isinstance(request, Store):
                 stores.append(trio.current_time())
             serve(request, asker, now)

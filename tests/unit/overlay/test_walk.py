@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
 import pytest
 import trio
 

@@ -100,9 +100,9 @@ class Neighbours:
         return [] if table is None else table.closest(target, count)
 
     def starts(self, number: int, target: int, count: int) -> list[Contact]:
-        """Where a walk of ours begins: the nearest of the table, and whoever else answered us lately."""
+        """Where a walk of ours begins: with who answered us lately, and while those are few with the table as well."""
         known = self._met_before[number].closest(target, count, self._now())
-        return known + self._tables[number].closest(target, count)
+        return known if len(known) >= count else known + self._tables[number].closest(target, count)
 
     def is_far(self, key: int, count: int) -> bool:
         """Whether `count` live contacts are nearer to `key` than we are."""
@@ -127,14 +127,18 @@ class Neighbours:
         table = self._tables[number]
         if serves:
             self._silent.discard(number)
+            self._met_before[number].answered(contact, now)
             self._changed(number, table.answered(contact, rtt, now), now)
-        elif contact.id in table:
+            return
+        self._met_before[number].failed(contact)
+        if contact.id in table:
             self._changed(number, table.withdrew(contact.id, now), now)
 
     def failed(self, contact: Contact, now: float) -> None:
         """A request of ours to this contact, at this endpoint, was not answered in time."""
         number = contact.family
         table = self._tables[number]
+        self._met_before[number].failed(contact)
         self._changed(number, table.failed(contact.id, now, endpoint=contact.endpoint), now)
         last = table.get(contact.id)
         if len(table) == 1 and last is not None and last.endpoint == contact.endpoint and number not in self._silent:

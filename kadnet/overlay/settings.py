@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kadnet.kademlia.acquaintances import AcquaintanceSettings
 from kadnet.kademlia.lookup import LookupSettings
 from kadnet.kademlia.rtt import RtoSettings
 from kadnet.kademlia.table import TableSettings
@@ -79,6 +80,7 @@ class Tuning:
     max_published: int = 100_000
     lookup: LookupSettings = field(default_factory=LookupSettings)
     table: TableSettings = field(default_factory=TableSettings)
+    acquaintances: AcquaintanceSettings = field(default_factory=AcquaintanceSettings)
     rto: RtoSettings = field(default_factory=RtoSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)

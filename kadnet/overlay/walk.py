@@ -46,7 +46,7 @@ class Means:
     now: Callable[[], float]
     wall: Callable[[], float]
     contacts: ContactBook
-    closest: Callable[[int, int, int], list[Contact]]  # (family, target, count)
+    starts: Callable[[int, int, int], list[Contact]]  # (family, target, count): whom to ask first
     settings: LookupSettings
     own_id: bytes
     network: bytes
@@ -90,7 +90,7 @@ class Walk:
             settings = _adapted(settings, k or settings.k, quorum or settings.quorum)
         known = list(seeds)
         for family in self._flags_families:
-            known += means.closest(family, target, max(settings.k, messages.MAX_CONTACTS))
+            known += means.starts(family, target, max(settings.k, messages.MAX_CONTACTS))
         known = self._worth_asking(known, means.now())
         self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
         self._handle = means.pump.add(self, self._perform)

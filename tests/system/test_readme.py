@@ -90,7 +90,7 @@ def here(text: str, ports: dict[str, str]) -> str:
 
 
 def play(shell: Shell, ports: dict[str, str]) -> list[str]:
-    """Type what the README types, but the end of it; each answer must be the one it shows. The rest that was not typed."""
+    """Type what the README types, and compare. Returns the lines that stop the nodes; they are not typed yet."""
     rest = []
     for block in blocks("console"):
         for typed, shown in steps(here(block, ports)):

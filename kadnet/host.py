@@ -23,7 +23,7 @@ from kadnet.identity.address import DEFAULT_PORT, Address, Endpoint, family, par
 from kadnet.identity.keys import Identity
 from kadnet.overlay import Overlay, OverlaySettings, Tuning
 from kadnet.overlay import peercache as peer_schema
-from kadnet.overlay import store as record_schema
+from kadnet.overlay import schema as record_schema
 from kadnet.pump import Pump
 from kadnet.runtime import Runtime
 from kadnet.storage import Database

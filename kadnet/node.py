@@ -144,6 +144,8 @@ class Node:
             "rpc": snapshot(overlay.rpc_counters),
             "store": snapshot(overlay.store_counters),
             "overlay": snapshot(overlay.counters),
+            "neighbours": snapshot(overlay.neighbours.counters),
+            "housekeeping": snapshot(overlay.housekeeping.counters),
         }
 
     def status(self) -> NodeStatus:

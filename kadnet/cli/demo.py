@@ -203,9 +203,9 @@ def _kill(fleet: Fleet, screen: Screen, pieces: Sequence[Piece], count: int) -> 
     for member in [member for member in fleet.alive if member.number in killed]:
         fleet.kill(member)
     lost = copies_lost(pieces, killed)
-    told = ", ".join(f"{lost[copies]} lost {copies}" for copies in sorted(lost, reverse=True) if copies)
+    told = ", ".join(f"{_records(lost[copies])} lost {copies}" for copies in sorted(lost, reverse=True) if copies)
     numbers = ", ".join(f"{number:02}" for number in killed)
-    screen.result(f"killed {numbers}; of the {COPIES} copies of each record: {told or 'none was lost'}")
+    screen.result(f"killed {numbers}; of the {COPIES} copies that each record had, {told or 'none lost any'}")
     hit = max(pieces, key=lambda piece: len(piece.holders & set(killed)))
     screen.lines(_picture(fleet, hit, killed, "who held"))
     return killed
@@ -227,6 +227,10 @@ def _held(client: Client) -> int:
 def _span(numbers: Sequence[int]) -> str:
     low, high = numbers[0], numbers[-1]
     return str(low) if low == high else f"{low} to {high}"
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
 
 
 def _since(began: float) -> str:

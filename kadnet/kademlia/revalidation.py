@@ -37,7 +37,7 @@ class RevalidationSettings:
     fresh: float = 10.0  # an answer this recent is as good as a pong; short, so the dead are not believed for long
     patience: float = 10.0  # a ping whose fate nobody told us after this is forgotten; far above any timeout
     check_queue: int = 64  # strangers to be checked, waiting and in flight: a burst of joining nodes, not of a flood
-    check_memory: float = 30.0  # one check per (ID, endpoint) in this time (PROTOCOL.md, Messages)
+    check_memory: float = 30.0  # one check per (ID, endpoint) in this time (docs/wire.md, Requests)
     max_checked: int = 1024  # how many (ID, endpoint) are remembered for that; 34 checks a second fill it
 
 

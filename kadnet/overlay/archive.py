@@ -162,13 +162,16 @@ class Archive:
         position = int.from_bytes(publication.parsed.key, "big")
         if self._serves and not self._is_far(position, self._replicas):
             # We are among the closest ourselves: whoever walks here will ask us.
-            self._store.put(publication.parsed, remaining, b"", False, lambda _status, _seq: None)
+            self._store.put(publication.parsed, remaining, b"", False, _ignore, by_publisher=True)
         return await self._store_record(closest, publication.parsed, remaining)
 
     async def _publish(self, publication: Publication) -> int:
         outcome = await self._walk(publication.parsed.key, k=self._replicas).run()
-        replicas, _ = await self.store_with(outcome.closest, publication)
-        await self._note(publication, replicas, bool(outcome.closest))
+        replicas, stale = await self.store_with(outcome.closest, publication)
+        if stale is not None and publication.parsed.entry is not None:
+            await self._published.superseded(publication.parsed.key, publication.parsed.seq)
+        else:
+            await self._note(publication, replicas, bool(outcome.closest))
         return replicas
 
     async def _note(self, publication: Publication, replicas: int, met: bool) -> None:
@@ -215,6 +218,10 @@ class Archive:
             self._store_one(contact, parsed, remaining, tally, again=False)
 
         self._rpc.ask(contact, Store, (carried,), answered, tally.failed, attempts=3)
+
+
+def _ignore(_status: Status, _seq: int) -> None:
+    """What becomes of our own copy of a publication decides nothing."""
 
 
 class _Tally:

@@ -48,12 +48,12 @@ class Neighbours:
         settings: TableSettings,
         acquaintances: AcquaintanceSettings,
         settle: float,
-        ping: Callable[[Contact], object],
+        ping: Callable[[Contact, int], object],
         within_budget: Callable[[Endpoint, float], bool],
         met: Callable[[], object],
         lonely: Callable[[], object],
     ) -> None:
-        """`settle`: seconds from a change to its write. `ping(contact)`: ask it, and tell us `answered` or `failed`.
+        """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, then tell us what came of it.
 
         `met()` is called for every contact that comes, `lonely()` when the only one left does not answer.
         """
@@ -155,9 +155,7 @@ class Neighbours:
         contact = peer.at(source)
         if contact.scope < 0 or not source.port:
             return
-        if not self._within_budget(source, now):
-            self.counters.checks_over_budget += 1
-        elif table.heard(contact, now):
+        if table.heard(contact, now):
             self._handles[number].kick()
 
     def close(self) -> None:
@@ -169,7 +167,15 @@ class Neighbours:
         self._save()
 
     def _revalidate(self, action: PingAction) -> None:
-        self._ping(action.contact)
+        contact, now = action.contact, self._now()
+        table = self._tables[contact.family]
+        if contact.id in table:
+            self._ping(contact, 3)
+        elif self._within_budget(contact.endpoint, now):
+            self._ping(contact, 1)  # once: what a stranger's request sets off must not be more than the request was
+        else:
+            self.counters.checks_over_budget += 1
+            table.failed(contact.id, now, endpoint=contact.endpoint)
 
     def _changed(self, number: int, change: Change, now: float) -> None:
         kind = change.kind

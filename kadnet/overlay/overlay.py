@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from kadnet.errors import KadnetError, NotConnected, StorageFailed
+from kadnet.errors import NotConnected
 from kadnet.events import BootstrapFailed, Events, Joined, LookupEnded, RecordStored
 from kadnet.identity.address import Address, Endpoint, family
 from kadnet.identity.keys import Identity
@@ -25,6 +25,7 @@ from kadnet.kademlia.rtt import NodeRtt
 from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
 from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, ping
 from kadnet.overlay.calls import Asker, Hooks, RpcCounters
+from kadnet.overlay.housekeeping import Housekeeping
 from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.peercache import PeerCache
 from kadnet.overlay.peers import ContactBook, PeerBook
@@ -33,9 +34,8 @@ from kadnet.overlay.responder import Responder, Surroundings
 from kadnet.overlay.rpc import Rpc
 from kadnet.overlay.settings import OverlaySettings, Tuning
 from kadnet.overlay.store import RecordStore, StoreCounters
-from kadnet.overlay.upkeep import Action, Refresh, Renew, Replicate, Scan, Sweep, Task, Upkeep
 from kadnet.overlay.walk import Means, Walk
-from kadnet.pump import Handle, Pump
+from kadnet.pump import Pump
 from kadnet.runtime import Runtime
 from kadnet.storage import Database
 from kadnet.transport import Datagrams
@@ -54,10 +54,9 @@ class PingOutcome(NamedTuple):
 
 @dataclass(slots=True)
 class OverlayCounters:
-    """`upkeep_failed`: pieces of upkeep that went wrong and come round again."""
+    """`lookups`: walks, those of upkeep among them."""
 
     lookups: int = 0
-    upkeep_failed: int = 0
 
 
 class Overlay:
@@ -139,7 +138,8 @@ class Overlay:
             records,
             identity,
             network,
-            runtime.wall,
+            now=now,
+            wall=runtime.wall,
             max_records=tuning.max_published,
             read_cache=tuning.store.read_cache,
         )
@@ -187,9 +187,16 @@ class Overlay:
             failed=self._bootstrap_failed,
             settings=tuning.bootstrap,
         )
-        self._upkeep = Upkeep(tuning.upkeep, runtime.rng, now())
-        self._upkeep_handle: Handle[Action] = pump.add(self._upkeep, self._do)
-        self._nursery: trio.Nursery | None = None
+        self.housekeeping = Housekeeping(
+            tuning.upkeep,
+            pump,
+            rng=runtime.rng,
+            archive=self._archive,
+            published=self._published,
+            store=self._store,
+            refresh=self._refresh,
+            serves=settings.serves,
+        )
 
     # --- what others may ask of it
 
@@ -207,14 +214,14 @@ class Overlay:
         """See `Archive.put`."""
         await self._first_join()
         outcome = await self._archive.put(key, value, lease=lease, if_seq=if_seq)
-        self._look_in_time()
+        self.housekeeping.look_in_time()
         return outcome
 
     async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
         """See `Archive.put_blob`."""
         await self._first_join()
         outcome = await self._archive.put_blob(data, lease=lease)
-        self._look_in_time()
+        self.housekeeping.look_in_time()
         return outcome
 
     async def get(self, key: Key) -> GetOutcome:
@@ -280,17 +287,15 @@ class Overlay:
         await self._store.open()
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
                 for socket in self._sockets:
                     self.rpc.attach(socket)
                     nursery.start_soon(self.rpc.receive, socket)
                 nursery.start_soon(self._bootstrap.run)
                 nursery.start_soon(self._join)
-                self._upkeep_handle.kick()
+                self.housekeeping.begin(nursery)
                 task_status.started()
         finally:
-            self._nursery = None
-            self._upkeep_handle.stop()
+            self.housekeeping.end()
             self.neighbours.close()
 
     # --- joining
@@ -306,8 +311,7 @@ class Overlay:
         self._first_attempt.set()
         self._joined.set()
         self._events.publish(Joined(self._runtime.now(), len(self.contacts())))
-        self._upkeep.start(self._runtime.now())
-        self._upkeep_handle.kick()
+        self.housekeeping.joined()
 
     async def _give_up_waiting(self) -> None:
         """Nobody was met in the first round: whoever waits for it is let go on, to be told so."""
@@ -343,57 +347,6 @@ class Overlay:
                 LookupEnded(self._runtime.now(), target, outcome.reason, outcome.queries, outcome.hops, seconds)
             )
 
-    # --- upkeep
-
-    def _do(self, action: Action) -> None:
-        if self._nursery is None:
-            return
-        if isinstance(action, Scan):
-            self._scan(action)
-        else:
-            self._nursery.start_soon(self._task, action)
-
-    def _scan(self, scan: Scan) -> None:
-        try:
-            renew = self._published.due(scan.limit)
-            replicate = self._store.due_for_replication(scan.limit) if self.settings.serves else []
-        except StorageFailed:
-            self.counters.upkeep_failed += 1
-            return
-        self._upkeep.found(renew, replicate, self._runtime.now())
-        self._look_in_time()
-        self._upkeep_handle.kick()
-
-    def _look_in_time(self) -> None:
-        """Let the next scan come no later than the next of our records is due: a lease may be shorter than its pace."""
-        try:
-            wait = self._published.next_due()
-        except StorageFailed:
-            self.counters.upkeep_failed += 1
-            return
-        if wait is not None:
-            self._upkeep.due_at(self._runtime.now() + max(wait, 0.01))
-            self._upkeep_handle.kick()
-
-    async def _task(self, action: Sweep | Task) -> None:
-        """One piece of upkeep. What goes wrong is counted; it comes round again."""
-        try:
-            if isinstance(action, Sweep):
-                await self._store.sweep()
-            elif isinstance(action, Refresh):
-                await self._refresh(action.age)
-            elif isinstance(action, Renew):
-                await self._archive.renew(action.key)
-                self._look_in_time()
-            elif isinstance(action, Replicate):
-                await self._archive.replicate(action.key)
-        except KadnetError:
-            self.counters.upkeep_failed += 1
-        finally:
-            if not isinstance(action, Sweep):
-                self._upkeep.ended(action, self._runtime.now())
-                self._upkeep_handle.kick()
-
     # --- what the parts tell each other
 
     def _waived(self, storing_scope: int) -> bool:
@@ -402,9 +355,9 @@ class Overlay:
     def _serve(self, request: messages.Request, asker: Asker, now: float) -> None:
         self._responder.serve(request, asker, now)
 
-    def _ping(self, contact: Contact) -> None:
+    def _ping(self, contact: Contact, attempts: int) -> None:
         # The hooks `answered` and `failed` tell the table what became of it.
-        self.rpc.ask(contact, messages.Ping, (), _ignore, _ignore, attempts=3)
+        self.rpc.ask(contact, messages.Ping, (), _ignore, _ignore, attempts=attempts)
 
     def _claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
         self._bootstrap.claimed(cookie, id, source)

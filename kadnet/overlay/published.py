@@ -43,8 +43,9 @@ class Published:
         database: Database,
         identity: Identity,
         network: bytes,
-        wall: Callable[[], float],
         *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
         max_records: int,
         read_cache: int,
     ) -> None:
@@ -52,6 +53,7 @@ class Published:
         self._database = database
         self._identity = identity
         self._network = network
+        self._now = now
         self._wall = wall
         self.max_records = max_records
         self._read: Bounded[bytes, Publication | None] = Bounded(read_cache)
@@ -73,8 +75,8 @@ class Published:
 
     async def put_blob(self, data: bytes, lease: int) -> Publication:
         """Keep a blob of our own for `lease` seconds, again if we had it."""
-        record = blob(data)
-        return await self._saved(lambda connection: self._save(connection, record, b"", 0, data, lease))
+        record, now = blob(data), self._now()
+        return await self._saved(lambda connection: self._save(connection, record, b"", 0, data, lease, now))
 
     async def put_entry(
         self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None
@@ -85,6 +87,8 @@ class Published:
         and is not the highest of that and of what we kept (0 stands for "there is none").
         """
 
+        now = self._now()
+
         def write(connection: sqlite3.Connection) -> Publication:
             row = connection.execute("SELECT seq FROM published WHERE key = ?", (key.hash,)).fetchone()
             known = [seq for seq in (met, row[0] if row else None) if seq is not None]
@@ -94,12 +98,14 @@ class Published:
                 raise _Refused(Conflict(f"{key} is at {found}, not at seq {if_seq}", seq=highest))
             seq = 1 if highest is None else min(highest + 1, MAX_SEQ)
             record = self._sign(key.kind, key.name_hash, seq, value, lease)
-            return self._save(connection, record, key.name_hash, seq, value, lease)
+            return self._save(connection, record, key.name_hash, seq, value, lease, now)
 
         return await self._saved(write)
 
     async def renew(self, key: bytes) -> Publication | None:
         """Sign our entry under `key` again: same seq, later `expires`. None when it is gone."""
+
+        now = self._now()
 
         def write(connection: sqlite3.Connection) -> Publication:
             row = connection.execute(
@@ -109,7 +115,7 @@ class Published:
                 raise _Refused(_Gone())
             kind, name_hash, seq, value, lease = row
             record = blob(value) if kind == BLOB else self._sign(kind, name_hash, seq, value, lease)
-            return self._save(connection, record, name_hash, seq, value, lease)
+            return self._save(connection, record, name_hash, seq, value, lease, now)
 
         try:
             return await self._saved(write)
@@ -118,30 +124,39 @@ class Published:
 
     async def stored(self, key: bytes, seq: int, replicas: int, again_after: float) -> None:
         """Note how many acknowledged, and when to store or renew it again (seconds from now)."""
-        due = self._wall() + again_after
+        times = (again_after, self._wall(), self._now() + again_after)
         await self._database.write(
             lambda connection: connection.execute(
-                "UPDATE published SET replicas = ?, renew_wall = ? WHERE key = ? AND seq = ?", (replicas, due, key, seq)
+                "UPDATE published SET replicas = ?, remaining = ?, noted = ?, renews = ? WHERE key = ? AND seq = ?",
+                (replicas, *times, key, seq),
             )
         )
         self._read.pop(key, None)
 
+    async def superseded(self, key: bytes, seq: int) -> None:
+        """A holder has a newer entry of ours, signed elsewhere with our key: this one is not kept up any more."""
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM published WHERE key = ? AND seq = ?", (key, seq))
+        )
+        self._read.pop(key, None)
+
     def due(self, limit: int) -> list[bytes]:
-        """Keys to renew or to store at last, the longest waiting first. A tombstone that was stored once is left to lapse:
-        by then nothing that it takes back can be alive."""
-        wall = self._wall()
+        """Keys to renew or to store at last, the longest waiting first.
+
+        A tombstone that was stored once is left to lapse: by then nothing that it takes back can be alive.
+        """
         rows = self._database.read(
-            "SELECT key FROM published WHERE renew_wall <= ? AND (value IS NOT NULL OR replicas = 0)"
-            " ORDER BY renew_wall LIMIT ?",
-            (wall, limit),
+            "SELECT key FROM published WHERE renews <= ? AND (value IS NOT NULL OR replicas = 0)"
+            " ORDER BY renews LIMIT ?",
+            (self._now(), limit),
         )
         return [row[0] for row in rows]
 
     def next_due(self) -> float | None:
         """Seconds until the next of our records falls due, those that are due already left out; None for none."""
-        wall = self._wall()
-        (when,) = self._database.read("SELECT min(renew_wall) FROM published WHERE renew_wall > ?", (wall,))[0]
-        return None if when is None else when - wall
+        now = self._now()
+        (when,) = self._database.read("SELECT min(renews) FROM published WHERE renews > ?", (now,))[0]
+        return None if when is None else when - now
 
     def _sign(self, kind: int, name_hash: bytes, seq: int, value: bytes | None, lease: int) -> Record:
         expires = int(self._wall()) + lease
@@ -156,6 +171,7 @@ class Published:
         seq: int,
         value: bytes | None,
         lease: int,
+        now: float,
     ) -> Publication:
         parsed = parse(record)
         wall = self._wall()
@@ -164,8 +180,20 @@ class Published:
             raise _Refused(StorageFailed(f"this node has published {count} records and can keep no more"))
         expires = wall + lease
         connection.execute(
-            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
-            (parsed.key, record.kind, name_hash, seq, value, lease, record.payload, record.signature, wall, expires),
+            "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?, ?)",
+            (
+                parsed.key,
+                record.kind,
+                name_hash,
+                seq,
+                value,
+                lease,
+                record.payload,
+                record.signature,
+                expires,
+                wall,
+                now,
+            ),
         )
         return Publication(parsed, lease, 0, expires)
 

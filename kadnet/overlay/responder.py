@@ -123,8 +123,12 @@ class Responder:
         asker_scope = scope(asker.source.host)
         found: dict[int, list[bytes]] = {4: [], 6: []}
         for number in wanted:
-            contacts = self._around.closest(number, position, messages.MAX_CONTACTS)
-            found[number] = [c.packed for c in contacts if c.id != asker.peer.id and c.scope >= asker_scope]
+            # Some may be too local to hand on: then the next ones serve in their place.
+            count = messages.MAX_CONTACTS * (1 if asker_scope == 0 else 2)
+            contacts = self._around.closest(number, position, count)
+            found[number] = [c.packed for c in contacts if c.id != asker.peer.id and c.scope >= asker_scope][
+                : messages.MAX_CONTACTS
+            ]
         # Half for each family; what one of them leaves free goes to the other.
         half = messages.MAX_CONTACTS // len(wanted)
         bins: dict[int, bytes] = {}
@@ -171,7 +175,9 @@ class Responder:
             answer(status, seq)
 
         storing_prefix = self.storing_prefix(asker.source)
-        if not self._store.put(parsed, remaining, storing_prefix, request.carried.cached, stored):
+        by_publisher = asker.peer.id == parsed.publisher
+        cached = request.carried.cached
+        if not self._store.put(parsed, remaining, storing_prefix, cached, stored, by_publisher=by_publisher):
             answer(Status.FAILED)
 
     def storing_prefix(self, source: Endpoint) -> bytes:

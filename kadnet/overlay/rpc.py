@@ -324,7 +324,7 @@ class Rpc:
         room = (packets.MAX_DATAGRAM if proven else size) - packets.HEADER
         self.counters.requests_served += 1
         self._hooks.serve(request, Asker(self, socket, peer, source, request.id, issued.current, proven, room), now)
-        if request.flags & SERVES:
+        if request.flags & SERVES and (proven or size >= PADDED_PING):
             self._hooks.requested(peer, source, now)
 
     def _on_answer(self, answer: Answer, peer: Peer, source: Endpoint, now: float) -> None:

@@ -4,9 +4,10 @@ A shelf is what a holder has under one key. For every kind but the shared entry 
 up to 64 entries, one per publisher. The decision is a function of the shelf, the floor that an earlier entry of the
 same publisher left behind, and the newcomer; the store carries it out inside the transaction in which it read them.
 
-A floor remembers an entry that is gone. After a lapse it refuses lower seqs, and the same seq without a later
-`expires`; after an eviction lower seqs only. So neither an older value nor a lapsed one comes back: without the second
-part a stranger kept a 30-second lease alive for an hour by storing the same bytes again.
+A floor remembers an entry that is gone. It refuses lower seqs, a value where the same seq was a tombstone, and the same
+seq with an earlier `expires`; after a lapse (not after an eviction) with the same `expires` too. So neither an older
+value nor a lapsed one comes back: without the last part a stranger kept a 30-second lease alive for an hour by storing
+the same bytes again. For the same reason a record that stands here gets a longer life from its publisher alone.
 """
 
 from __future__ import annotations
@@ -46,17 +47,19 @@ class Floor(NamedTuple):
     """The memory of an entry that lapsed, or that was evicted."""
 
     seq: int
+    tombstone: bool
     expires: int
     lapsed: bool
 
 
 class Newcomer(NamedTuple):
-    """A record that asks for a place."""
+    """A record that asks for a place. `by_publisher`: the peer that stores it is the one who signed it."""
 
     publisher: bytes
     rank: Rank
     prefix: bytes
     cached: bool
+    by_publisher: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class ShelfSettings:
 class Act(Enum):
     REFUSE = "refuse"
     KEEP = "keep"  # the very same record stands here already
+    EXTEND = "extend"  # the same, and it may live longer than what is left of it here
     UNCACHE = "uncache"  # it stands here as a cached copy and is now held in earnest
     REPLACE = "replace"  # a newer entry of the same publisher
     INSERT = "insert"
@@ -110,7 +114,9 @@ def _against_current(current: Standing, new: Newcomer) -> Verdict:
     if new.rank == current.rank:
         if current.cached and not new.cached:
             return Verdict(Act.UNCACHE, Status.OK)
-        return Verdict(Act.KEEP, Status.OK)
+        # Anybody may keep a blob alive, since anybody may store it.
+        extend = not new.cached and (new.by_publisher or not new.publisher)
+        return Verdict(Act.EXTEND if extend else Act.KEEP, Status.OK)
     if new.rank < current.rank:
         return Verdict(Act.REFUSE, Status.STALE, current.rank.seq)
     return Verdict(Act.REPLACE, Status.OK)
@@ -119,7 +125,9 @@ def _against_current(current: Standing, new: Newcomer) -> Verdict:
 def _below(floor: Floor, rank: Rank) -> bool:
     if rank.seq != floor.seq:
         return rank.seq < floor.seq
-    return floor.lapsed and rank.expires <= floor.expires
+    if floor.tombstone != rank.tombstone:
+        return floor.tombstone
+    return rank.expires < floor.expires or (floor.lapsed and rank.expires == floor.expires)
 
 
 def _make_room(shelf: Sequence[Standing], new: Newcomer) -> Verdict:

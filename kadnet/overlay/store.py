@@ -1,10 +1,7 @@
 """The records this node holds for the overlay, in SQLite.
 
 Reads are inline. A write is decided by `shelf.decide` inside the transaction that carries it out, and is answered
-after the commit. Life is counted on the monotonic clock (`lapses`); beside it the wall time and the seconds that
-remained are kept, from which the next start of the node works out what is left.
-
-Triggers keep the bytes per storing prefix in a table of their own, so quotas survive rollbacks and restarts alike.
+after the commit. What the tables are is in `schema`, what is remembered of the gone in `floors`.
 """
 
 from __future__ import annotations
@@ -18,88 +15,40 @@ from typing import NamedTuple
 
 from kadnet.bounded import Bounded
 from kadnet.errors import StorageFailed
+from kadnet.overlay import floors, schema
+from kadnet.overlay.floors import FloorSettings
+from kadnet.overlay.schema import Moment
 from kadnet.overlay.shelf import Act, Floor, Newcomer, Rank, ShelfSettings, Standing, Verdict, decide
 from kadnet.storage import Database
-from kadnet.wire.kinds import DAY, HOUR, KINDS
+from kadnet.wire.kinds import HOUR, KINDS
 from kadnet.wire.messages import Status
 from kadnet.wire.records import Parsed, Record, parse
-
-MIGRATIONS = (
-    """
-    CREATE TABLE records (
-        key BLOB NOT NULL, publisher BLOB NOT NULL, kind INTEGER NOT NULL,
-        seq INTEGER NOT NULL, expires INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
-        remaining REAL NOT NULL, noted REAL NOT NULL, lapses REAL NOT NULL,
-        prefix BLOB NOT NULL, cached INTEGER NOT NULL, arrived INTEGER NOT NULL, replicate REAL NOT NULL,
-        size INTEGER NOT NULL, PRIMARY KEY (key, publisher)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX records_lapses ON records (lapses);
-    CREATE INDEX records_replicate ON records (replicate);
-    CREATE TABLE floors (
-        key BLOB NOT NULL, publisher BLOB NOT NULL, seq INTEGER NOT NULL, expires INTEGER NOT NULL,
-        lapsed INTEGER NOT NULL, prefix BLOB NOT NULL, remaining REAL NOT NULL, noted REAL NOT NULL,
-        until REAL NOT NULL, PRIMARY KEY (key, publisher)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX floors_until ON floors (until);
-    CREATE INDEX floors_prefix ON floors (prefix, until);
-    CREATE TABLE used (what TEXT NOT NULL, prefix BLOB NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (what, prefix))
-        STRICT, WITHOUT ROWID;
-    INSERT INTO used VALUES ('bytes-all', x'', 0), ('floors-all', x'', 0), ('arrivals', x'', 0);
-    CREATE TRIGGER records_in AFTER INSERT ON records BEGIN
-        UPDATE used SET amount = amount + new.size WHERE what = 'bytes-all';
-        INSERT INTO used VALUES ('bytes', new.prefix, new.size)
-            ON CONFLICT DO UPDATE SET amount = amount + new.size;
-    END;
-    CREATE TRIGGER records_out AFTER DELETE ON records BEGIN
-        UPDATE used SET amount = amount - old.size WHERE what = 'bytes-all';
-        UPDATE used SET amount = amount - old.size WHERE what = 'bytes' AND prefix = old.prefix;
-        DELETE FROM used WHERE what = 'bytes' AND prefix = old.prefix AND amount <= 0;
-    END;
-    CREATE TRIGGER floors_in AFTER INSERT ON floors BEGIN
-        UPDATE used SET amount = amount + 1 WHERE what = 'floors-all';
-        INSERT INTO used VALUES ('floors', new.prefix, 1) ON CONFLICT DO UPDATE SET amount = amount + 1;
-    END;
-    CREATE TRIGGER floors_out AFTER DELETE ON floors BEGIN
-        UPDATE used SET amount = amount - 1 WHERE what = 'floors-all';
-        UPDATE used SET amount = amount - 1 WHERE what = 'floors' AND prefix = old.prefix;
-        DELETE FROM used WHERE what = 'floors' AND prefix = old.prefix AND amount <= 0;
-    END;
-    CREATE TABLE published (
-        key BLOB PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, name_hash BLOB NOT NULL, seq INTEGER NOT NULL,
-        value BLOB, lease INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
-        replicas INTEGER NOT NULL, renew_wall REAL NOT NULL, expires_wall REAL NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX published_renew ON published (renew_wall);
-    """,
-)
-"""The schema of records.db: what we hold, what we remember of what we held, and what we have published."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """`max_bytes`: of payloads and signatures held for others. `prefix_share`: what one storing prefix may use of it.
 
-    `max_floors`, `floor_share`: the same for floors. `floor_life`: 7 days, the longest life of an entry, and an hour
-    for clocks. `replicate_every`: seconds between re-replications of a record that nobody else has stored meanwhile.
+    `replicate_every`: seconds between re-replications of a record that nobody else has stored meanwhile.
     `record_overhead`: bytes that a record costs beside its own, so that many small ones cannot outgrow the budget.
     `sweep_chunk`: rows a sweep handles in one transaction. `read_cache`: keys whose records, or whose absence, are kept
-    at hand: a query costs 13 µs, five of them stood for a fifth of a get.
+    at hand: a query costs 13 µs, five of them stood for a fifth of a get. `read_cache_bytes`: the most that one of
+    them may have to be kept, which bounds it all to 8 MiB.
     """
 
     max_bytes: int = 256 * 2**20
     prefix_share: float = 0.05
-    max_floors: int = 100_000
-    floor_share: float = 0.05
-    floor_life: float = 7 * DAY + HOUR
     replicate_every: float = HOUR
     record_overhead: int = 256
     sweep_chunk: int = 512
     read_cache: int = 2048
+    read_cache_bytes: int = 4096
+    floors: FloorSettings = field(default_factory=FloorSettings)
     shelf: ShelfSettings = field(default_factory=ShelfSettings)
 
 
 class Held(NamedTuple):
-    """A live record of ours, as its row has it. `lapses` on our clock; `cached` 1 for a copy left on the way, else 0."""
+    """A live record of ours, as its row has it. `lapses` on our clock; `cached` 1 for a copy left on the way."""
 
     kind: int
     publisher: bytes
@@ -122,17 +71,6 @@ class StoreCounters:
     evicted: int = 0
     failed: int = 0
     unreadable: int = 0
-
-
-class Moment(NamedTuple):
-    """The time of a write, taken where clocks may be read: the write itself runs in a thread.
-
-    `replicate`: when what it stores is to be offered to others.
-    """
-
-    now: float
-    wall: float
-    replicate: float
 
 
 Done = Callable[[Status, int], object]
@@ -163,16 +101,11 @@ class RecordStore:
         now, wall = self._now(), self._wall()
         due = now + self._settings.replicate_every * self._rng.uniform(0.1, 1.0)
 
-        def rebase(connection: sqlite3.Connection) -> None:
-            for table, clock in (("records", "lapses"), ("floors", "until")):
-                connection.execute(
-                    f"UPDATE {table} SET remaining = remaining - max(0, ?1 - noted), noted = ?1,"
-                    f" {clock} = ?2 + remaining - max(0, ?1 - noted)",
-                    (wall, now),
-                )
+        def start(connection: sqlite3.Connection) -> None:
+            schema.rebase(connection, now, wall)
             connection.execute("UPDATE records SET replicate = ?", (due,))
 
-        await self._database.write(rebase)
+        await self._database.write(start)
 
     def get(self, key: bytes) -> list[Held]:
         """The live records under `key`, ordered by publisher. Empty when the disk does not answer, which is counted."""
@@ -185,7 +118,9 @@ class RecordStore:
             except StorageFailed:
                 self.counters.unreadable += 1
                 return []
-            held = self._read[key] = [Held._make(row) for row in rows]
+            held = [Held._make(row) for row in rows]
+            if sum(len(record.payload) for record in held) <= self._settings.read_cache_bytes:
+                self._read[key] = held
         if not held:
             return held
         now = self._now()
@@ -196,17 +131,25 @@ class RecordStore:
         rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM records")
         return rows[0][0]
 
-    def put(self, parsed: Parsed, remaining: float, prefix: bytes, cached: bool, done: Done) -> bool:
+    def put(
+        self,
+        parsed: Parsed,
+        remaining: float,
+        prefix: bytes,
+        cached: bool,
+        done: Done,
+        *,
+        by_publisher: bool = False,
+    ) -> bool:
         """Ask for a place for a checked record; `done(status, seq)` comes after the commit. False: the queue is full.
 
         `remaining` seconds, already bounded by lease and expires. `prefix`: the subnet it comes from, empty where
-        quotas are waived.
+        quotas are waived. `by_publisher`: the peer that stores it is the one who signed it.
         """
-
         at = self._moment()
 
         def store(connection: sqlite3.Connection) -> Verdict:
-            return self._store(connection, at, parsed, remaining, prefix, cached)
+            return self._store(connection, at, parsed, remaining, prefix, cached, by_publisher)
 
         def finished(verdict: Verdict | StorageFailed) -> None:
             self._read.pop(parsed.key, None)
@@ -256,22 +199,31 @@ class RecordStore:
         return Moment(now, self._wall(), now + self._settings.replicate_every * self._rng.uniform(0.8, 1.2))
 
     def _store(
-        self, connection: sqlite3.Connection, at: Moment, parsed: Parsed, remaining: float, prefix: bytes, cached: bool
+        self,
+        connection: sqlite3.Connection,
+        at: Moment,
+        parsed: Parsed,
+        remaining: float,
+        prefix: bytes,
+        cached: bool,
+        by_publisher: bool,
     ) -> Verdict:
         key, publisher = parsed.key, parsed.publisher
         rank = Rank(*parsed.rank)
         shelf = self._shelf(connection, at, key)
-        floor = self._floor(connection, key, publisher, at.now)
-        new = Newcomer(publisher, rank, prefix, cached)
+        floor = floors.find(connection, key, publisher, at.now)
+        new = Newcomer(publisher, rank, prefix, cached, by_publisher)
         verdict = decide(shelf, floor, new, KINDS[parsed.record.kind].many, self._settings.shelf)
         if verdict.act is Act.REFUSE:
             return verdict
-        if verdict.act in (Act.KEEP, Act.UNCACHE):
+        if verdict.act in (Act.KEEP, Act.EXTEND, Act.UNCACHE):
             connection.execute(
                 "UPDATE records SET replicate = ?, cached = cached AND ? WHERE key = ? AND publisher = ?",
                 (at.replicate, cached, key, publisher),
             )
-            if verdict.act is Act.UNCACHE:
+            if verdict.act is Act.UNCACHE or (
+                verdict.act is Act.EXTEND and self._left(connection, at, key, publisher) < remaining
+            ):
                 self._set_life(connection, at, key, publisher, remaining)
             return verdict
         size = len(parsed.record.payload) + len(parsed.record.signature) + self._settings.record_overhead
@@ -279,17 +231,18 @@ class RecordStore:
         if not self._has_room(connection, parsed, size, prefix if first is None else first.prefix):
             return Verdict(Act.REFUSE, Status.FULL)
         if verdict.evict is not None:
-            self._lay_floor(connection, at, key, verdict.evict, lapsed=False)
+            self._take_away(connection, at, key, verdict.evict, lapsed=False)
         arrived = first.arrived if first is not None else self._next_arrival(connection)
         connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
-        connection.execute("DELETE FROM floors WHERE key = ? AND publisher = ?", (key, publisher))
+        floors.remove(connection, key, publisher)
         connection.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key,
                 publisher,
                 parsed.record.kind,
                 parsed.seq,
+                rank.tombstone,
                 parsed.expires,
                 parsed.record.payload,
                 parsed.record.signature,
@@ -314,18 +267,16 @@ class RecordStore:
         shelf = []
         for publisher, kind, payload, signature, prefix, cached, arrived, lapses in rows:
             if lapses <= at.now:
-                self._lay_floor(connection, at, key, publisher, lapsed=True)
+                self._take_away(connection, at, key, publisher, lapsed=True)
                 continue
             rank = Rank(*parse(Record(kind, payload, signature)).rank)
             shelf.append(Standing(publisher, rank, prefix, bool(cached), arrived))
         return shelf
 
-    def _floor(self, connection: sqlite3.Connection, key: bytes, publisher: bytes, now: float) -> Floor | None:
-        row = connection.execute(
-            "SELECT seq, expires, lapsed FROM floors WHERE key = ? AND publisher = ? AND until > ?",
-            (key, publisher, now),
-        ).fetchone()
-        return None if row is None else Floor(row[0], row[1], bool(row[2]))
+    def _left(self, connection: sqlite3.Connection, at: Moment, key: bytes, publisher: bytes) -> float:
+        row = connection.execute("SELECT lapses FROM records WHERE key = ? AND publisher = ?", (key, publisher))
+        lapses: float = row.fetchone()[0]
+        return lapses - at.now
 
     def _set_life(
         self, connection: sqlite3.Connection, at: Moment, key: bytes, publisher: bytes, remaining: float
@@ -350,7 +301,7 @@ class RecordStore:
             ).fetchone()
             if row is not None and row[0] + size > settings.max_bytes * settings.prefix_share:
                 return False
-        while _amount(connection, "bytes-all") + size > settings.max_bytes:
+        while floors.amount(connection, "bytes-all") + size > settings.max_bytes:
             # Copies left on the way are the first to go, the soonest to lapse first.
             row = connection.execute(
                 "SELECT key, publisher FROM records WHERE cached = 1 AND NOT (key = ? AND publisher = ?)"
@@ -364,50 +315,23 @@ class RecordStore:
 
     def _next_arrival(self, connection: sqlite3.Connection) -> int:
         connection.execute("UPDATE used SET amount = amount + 1 WHERE what = 'arrivals'")
-        return _amount(connection, "arrivals")
+        return floors.amount(connection, "arrivals")
 
-    def _lay_floor(
+    def _take_away(
         self, connection: sqlite3.Connection, at: Moment, key: bytes, publisher: bytes, *, lapsed: bool
     ) -> None:
         """Take a record away and leave its floor. A blob leaves none: its bytes cannot be older than themselves.
 
         The end of a cached copy says nothing about the life of the entry: its floor is that of an eviction.
         """
-        settings = self._settings
         row = connection.execute(
-            "SELECT seq, expires, prefix, cached FROM records WHERE key = ? AND publisher = ?", (key, publisher)
+            "SELECT seq, tombstone, expires, prefix, cached FROM records WHERE key = ? AND publisher = ?",
+            (key, publisher),
         ).fetchone()
         connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
-        if row is None or not publisher:
-            return
-        prefix = row[2]
-        connection.execute("DELETE FROM floors WHERE key = ? AND publisher = ?", (key, publisher))
-        mine = connection.execute("SELECT amount FROM used WHERE what = 'floors' AND prefix = ?", (prefix,)).fetchone()
-        if prefix and mine is not None and mine[0] >= settings.max_floors * settings.floor_share:
-            connection.execute(
-                "DELETE FROM floors WHERE (key, publisher) IN"
-                " (SELECT key, publisher FROM floors WHERE prefix = ? ORDER BY until LIMIT 1)",
-                (prefix,),
-            )
-        elif _amount(connection, "floors-all") >= settings.max_floors:
-            connection.execute(
-                "DELETE FROM floors WHERE (key, publisher) IN"
-                " (SELECT key, publisher FROM floors ORDER BY until LIMIT 1)"
-            )
-        connection.execute(
-            "INSERT INTO floors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                key,
-                publisher,
-                row[0],
-                row[1],
-                lapsed and not row[3],
-                prefix,
-                settings.floor_life,
-                at.wall,
-                at.now + settings.floor_life,
-            ),
-        )
+        if row is not None and publisher:
+            floor = Floor(row[0], bool(row[1]), row[2], lapsed and not row[4])
+            floors.lay(connection, self._settings.floors, at, key, publisher, floor, row[3])
 
     def _sweep_chunk(self, at: Moment, connection: sqlite3.Connection) -> int:
         now, limit = at.now, self._settings.sweep_chunk
@@ -415,15 +339,5 @@ class RecordStore:
             "SELECT key, publisher FROM records WHERE lapses <= ? ORDER BY lapses LIMIT ?", (now, limit)
         ).fetchall()
         for key, publisher in rows:
-            self._lay_floor(connection, at, key, publisher, lapsed=True)
-        cursor = connection.execute(
-            "DELETE FROM floors WHERE (key, publisher) IN"
-            " (SELECT key, publisher FROM floors WHERE until <= ? ORDER BY until LIMIT ?)",
-            (now, limit),
-        )
-        return max(len(rows), cursor.rowcount)
-
-
-def _amount(connection: sqlite3.Connection, what: str) -> int:
-    amount: int = connection.execute("SELECT amount FROM used WHERE what = ? AND prefix = x''", (what,)).fetchone()[0]
-    return amount
+            self._take_away(connection, at, key, publisher, lapsed=True)
+        return max(len(rows), floors.forget(connection, now, limit))

@@ -127,7 +127,7 @@ class Walk:
 
         def failed(_reason: str) -> None:
             self._calls.pop(peer_id, None)
-            self._lookup.on_failure(peer_id, self._means.now())
+            self._lookup.on_failure(peer_id, self._means.now(), contact)
             self._advance()
 
         if self._kind is None:
@@ -149,7 +149,7 @@ class Walk:
                 return
             self._take(answer.records)
             if self._kind == BLOB and self.records:
-                self._lookup.on_reply(contact.id, (), now)
+                self._lookup.on_reply(contact.id, (), now, contact)
                 self._lookup.stop(FOUND)
             elif answer.records and answer.status == messages.MORE and answer.after:
                 self._next_page(contact, answer.after, self._max_pages - 1)
@@ -163,7 +163,7 @@ class Walk:
 
     def _replied(self, contact: Contact, answer: Nodes | Values, now: float) -> None:
         found = self._means.contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
-        self._lookup.on_reply(contact.id, self._worth_asking(found, now), now)
+        self._lookup.on_reply(contact.id, self._worth_asking(found, now), now, contact)
         self._advance()
 
     def _worth_asking(self, contacts: list[Contact], now: float) -> list[Contact]:
@@ -202,7 +202,7 @@ class Walk:
 
         def failed(_reason: str) -> None:
             self._extra -= 1
-            self._lookup.on_reply(contact.id, (), self._means.now())
+            self._lookup.on_reply(contact.id, (), self._means.now(), contact)
             self._advance()
 
         self._means.rpc.ask(contact, kind, args, answered, failed, attempts=2)

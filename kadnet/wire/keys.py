@@ -1,7 +1,7 @@
 """Keys: where a record lies, and the text a person types for one.
 
 `Key` says the same three things in Python that `NAME`, `OWNER/NAME` and `blob:HEX` say on the command line. The text
-rules are a contract (design, section 3): what is typed is never guessed at; a text that could mean two things is
+rules are a contract (docs/cli.md): what is typed is never guessed at; a text that could mean two things is
 refused with the form that means one.
 """
 

@@ -61,7 +61,8 @@ def test_what_was_acknowledged_outlives_kill_9_and_the_seqs_go_on(town: Town) ->
         counted = [entry for entry in done if "counter" in entry.key]
         assert len({(entry.key, entry.seq) for entry in counted}) == len(counted), "no seq is given out twice"
 
-        node = town.start(node.data_dir)
+        # Told the address again: it may have died before it noted its contacts, which it does once a second.
+        node = town.start(node.data_dir, bootstrap=[others[0].host_port])
         assert "damaged" not in node.said()
         client = Client(node.data_dir)
         for key, entry in highest.items():

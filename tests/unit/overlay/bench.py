@@ -14,7 +14,8 @@ from typing import Any
 import trio
 
 from kadnet.lab import VirtualWall, run
-from kadnet.overlay.store import MIGRATIONS, RecordStore, StoreSettings
+from kadnet.overlay.schema import MIGRATIONS
+from kadnet.overlay.store import RecordStore, StoreSettings
 from kadnet.storage import Database
 from kadnet.wire.kinds import DAY
 from kadnet.wire.messages import Status

@@ -327,8 +327,11 @@ class Lookup:
             return
         settings = self._settings
         arrived = self._since_closer >= settings.parallelism
-        slots = settings.arrived_parallelism if arrived else settings.parallelism
-        slots -= sum(1 for c in self._waiting if not _doubtful(c, now))
+        doubtful = sum(1 for c in self._waiting if _doubtful(c, now))
+        # One more beside each that is asked in the stead of one in doubt: the dead come in numbers, and while the walk
+        # has not arrived they would be found out three at a time.
+        slots = settings.arrived_parallelism if arrived else settings.parallelism + doubtful
+        slots -= len(self._waiting) - doubtful
         considered = 0
         for _, _, candidate in self._order:
             if slots <= 0 or considered >= settings.k:

@@ -145,6 +145,17 @@ class Bootstrap:
             for contact in self._cached():
                 nursery.start_soon(self._ping, contact)
 
+    async def look_round(self, forgotten: Sequence[Contact]) -> None:
+        """Ask the bootstrap addresses and some who are forgotten whether they live, although we are not alone.
+
+        A network that was split for so long that both sides forgot each other would else stay two for ever.
+        """
+        async with trio.open_nursery() as nursery:
+            for contact in forgotten:
+                nursery.start_soon(self._ping, contact)
+            for state in self.states:
+                nursery.start_soon(self._attempt, state)
+
     async def _keep_trying(self, state: BootstrapState) -> None:
         await self.first_round.wait()
         settings = self._settings

@@ -45,7 +45,7 @@ class Housekeeping:
         refresh: Callable[[float], Awaitable[object]],
         serves: bool,
     ) -> None:
-        """`refresh(age)`: walk to ourselves and into the buckets that have been quiet for `age` seconds."""
+        """`refresh(age)`: look for the forgotten, then walk into the buckets that have been quiet for `age` seconds."""
         self.counters = HousekeepingCounters()
         self._pump = pump
         self._archive = archive

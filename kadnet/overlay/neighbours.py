@@ -53,12 +53,13 @@ class Neighbours:
         met: Callable[[], object],
         lonely: Callable[[], object],
     ) -> None:
-        """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, then tell us what came of it.
+        """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, and tell us what came.
 
         `met()` is called for every contact that comes, `lonely()` when the only one left does not answer.
         """
         self.counters = NeighbourCounters()
         self._now = runtime.now
+        self._rng = runtime.rng
         self._pump = pump
         self._events = events
         self._cache = cache
@@ -116,6 +117,14 @@ class Neighbours:
         """Contacts of an earlier run."""
         try:
             return self._cache.seeds()
+        except StorageFailed:
+            return []
+
+    def forgotten(self, count: int) -> list[Contact]:
+        """A few contacts by chance that answered once and stand in no table now."""
+        live = {contact.id for contact in self.contacts()}
+        try:
+            return self._cache.forgotten(live, self._rng, count)
         except StorageFailed:
             return []
 

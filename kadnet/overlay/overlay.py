@@ -194,7 +194,7 @@ class Overlay:
             archive=self._archive,
             published=self._published,
             store=self._store,
-            refresh=self._refresh,
+            refresh=self._look_round,
             serves=settings.serves,
         )
 
@@ -333,6 +333,11 @@ class Overlay:
                     table.touch(index, now)
                     target = random_in_bucket(own, index, self._runtime.rng)
                     nursery.start_soon(self._walk, target.to_bytes(32, "big"))
+
+    async def _look_round(self, age: float) -> None:
+        """A round of refreshing: first those who are forgotten, so that a network that was split grows together."""
+        await self._bootstrap.look_round(self.neighbours.forgotten(self.tuning.peer_cache.look_round))
+        await self._refresh(age)
 
     async def _walk(self, target: bytes) -> LookupOutcome:
         started = self._runtime.now()

@@ -6,6 +6,7 @@ what the demo shows with them.
 
 from __future__ import annotations
 
+import select
 import shutil
 import signal
 import subprocess
@@ -26,10 +27,11 @@ from kadnet.errors import KadnetError, NotConnected
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
     """`at_once`: processes that start side by side; more would only share the same cores. `join_attempts`: how often
-    a node that has met nobody is asked again, `join_pause` seconds apart. `stop_within`: seconds from asking the
-    processes to end to making them."""
+    a node that has met nobody is asked again, `join_pause` seconds apart. `start_within`: seconds for a start, which
+    takes half of one on an idle core. `stop_within`: seconds from asking the processes to end to making them."""
 
     at_once: int = 4
+    start_within: float = 30.0
     join_attempts: int = 100
     join_pause: float = 0.1
     stop_within: float = 3.0
@@ -137,6 +139,8 @@ class Fleet:
                     start_new_session=True,  # Ctrl-C is for us; what it means for the nodes is our business
                 )
         assert process.stdout is not None
+        if not select.select([process.stdout], [], [], self._settings.start_within)[0]:
+            raise KadnetError(f"node {number} was not ready in {self._settings.start_within:g} s")
         word, _, address = process.stdout.readline().strip().partition(" ")
         if word != "ready":
             raise KadnetError(f"node {number} did not start", hint=self._log_of(number))

@@ -104,6 +104,8 @@ def _read(path: Path) -> bytes:
         if os.path.lexists(path):
             _damaged(path, "is a link to nowhere")
         raise IdentityMissing(f"data directory {_shown(path.parent)} has no identity") from None
+    except NotADirectoryError:
+        raise DataDirError(f"{_shown(path.parent)} is not a folder", hint="name another --data-dir") from None
     except OSError as error:
         _damaged(path, f"cannot be read: {error.strerror}")
     try:

@@ -4,10 +4,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.processes import Town, town
+from tests.system.processes import Running, Town, town
 
 
 @pytest.fixture(name="town")
 def _town() -> Iterator[Town]:
     with town() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Running, Running]]:
+    """Two nodes that know each other, for the tests of a file that end neither."""
+    with town() as made:
+        first, second = made.overlay(2)
+        yield first, second
+
+
+@pytest.fixture(scope="module")
+def node(pair: tuple[Running, Running]) -> Running:
+    return pair[0]

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -204,3 +205,26 @@ def until(ask: Callable[[], T], attempts: int = 150) -> T:
         answer = ask()
     assert answer, f"still {answer!r} after asking {attempts} times"
     return answer
+
+
+def refused(done: Done, *words: str, code: int = 2) -> None:
+    """An error as it must be: its exit code, nothing on stdout, one line on stderr that names what is wrong."""
+    assert done.code == code, done
+    assert done.raw == b""
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("kadnet: ")
+    for word in words:
+        assert word in done.err
+
+
+def bound() -> socket.socket:
+    """A UDP port of ours on loopback."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    return made
+
+
+def free_port() -> int:
+    """A UDP port that was free a moment ago."""
+    with bound() as made:
+        return int(made.getsockname()[1])

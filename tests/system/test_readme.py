@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.processes import ROOT, Town, environment, first_line
-from tests.system.test_bad_input import free_port
+from tests.system.processes import ROOT, Town, environment, first_line, free_port
 
 README = (ROOT / "README.md").read_text("utf-8")
 PORTS = ("7420", "7421")

@@ -367,6 +367,16 @@ def test_a_node_that_will_not_end_is_made_to(folder: Path, monkeypatch: pytest.M
     assert process.returncode == -signal.SIGKILL
 
 
+def test_a_node_that_is_never_ready_is_not_waited_for_longer_than_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(folder, READY.format(id=ID).replace("echo ready", ": ready"), monkeypatch)
+    with pytest.raises(KadnetError, match=r"node 0 was not ready in 0\.05 s"):
+        with Fleet(COPIES, FleetSettings(start_within=0.05)) as fleet:
+            list(fleet.start(1))
+    assert [path.name for path in folder.iterdir()] == ["python"]
+
+
 def test_a_node_that_does_not_start_ends_the_demo_with_what_it_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,13 @@ class Bench:
         self.wall = wall
 
     async def put(
-        self, record: Record, remaining: float = DAY, prefix: bytes = b"", *, cached: bool = False
+        self,
+        record: Record,
+        remaining: float = DAY,
+        prefix: bytes = b"",
+        *,
+        cached: bool = False,
+        by_publisher: bool = False,
     ) -> tuple[Status, int]:
         answers: list[tuple[Status, int]] = []
         done = trio.Event()
@@ -44,7 +50,7 @@ class Bench:
             answers.append((status, seq))
             done.set()
 
-        assert self.store.put(parse(record), remaining, prefix, cached, answered)
+        assert self.store.put(parse(record), remaining, prefix, cached, answered, by_publisher=by_publisher)
         await done.wait()
         return answers[0]
 

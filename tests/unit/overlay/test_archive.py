@@ -8,13 +8,14 @@ import pytest
 import trio
 
 from kadnet.errors import Conflict, InputError, NotConnected
+from kadnet.kademlia.lookup import ENOUGH
 from kadnet.lab import EPOCH, run_until
 from kadnet.overlay import OverlaySettings
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY
 from kadnet.wire.messages import Status
 from kadnet.wire.records import Record
-from tests.unit.overlay.builders import PUBLIC, Lab, contact_of, entry, identity, in_lab, values
+from tests.unit.overlay.builders import CALM, PUBLIC, Lab, contact_of, entry, fill, identity, in_lab, values
 
 X = Key.shared("x")
 
@@ -170,6 +171,22 @@ async def test_if_seq_holds_also_against_what_only_a_stale_answer_shows(lab: Lab
     with pytest.raises(Conflict) as conflict:
         await node.overlay.put(X, b"v2", if_seq=1)
     assert conflict.value.seq == 7
+
+
+@in_lab
+async def test_a_get_ends_with_three_quarters_of_the_closest_and_a_put_waits_for_all(lab: Lab) -> None:
+    """One of the four closest is dead. A get leaves it at the other three; a put finds another fourth."""
+    nodes = await lab.overlay(10, settings=OverlaySettings(replicas=4), tuning=CALM)
+    target = int.from_bytes(X.hash, "big")
+    by_distance = sorted(nodes, key=lambda node: contact_of(node).position ^ target)
+    reader, writer, dead = *by_distance[-2:], by_distance[2]
+    for node in (reader, writer):
+        fill(node, [contact_of(other) for other in by_distance if other is not node])
+    await lab.stop(f"n{nodes.index(dead)}", crash=True)
+    found = await reader.overlay.get(X)
+    assert found.walk is not None
+    assert (found.walk.reason, found.walk.answers) == (ENOUGH, 3)
+    assert (await writer.overlay.put(X, b"v")).replicas == 4
 
 
 @in_lab

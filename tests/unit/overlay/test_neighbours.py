@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+# ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
 from dataclasses import replace
 
 import trio
 
-from kadnet.identity.address import pack
+from kadnet.identity.address import Endpoint, pack
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.revalidation import RevalidationSettings
+from kadnet.kademlia.table import TableSettings
 from kadnet.lab import run_until
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.overlay.calls import RpcSettings
-from kadnet.wire.messages import SERVES, Ping, Pong, Request
-from tests.unit.overlay.builders import Lab, RawPeer, contact_of, fill, in_lab
+from kadnet.wire.messages import PADDED_PING, SERVES, FindNode, Ping, Pong, Request
+from tests.unit.overlay.builders import CALM, PORT, Lab, RawPeer, contact_of, fill, identity, in_lab
 
 
 def alive(peer: RawPeer, flags: int = SERVES) -> None:
@@ -40,11 +43,46 @@ async def test_a_request_proves_nothing_but_brings_one_ping_of_ours(lab: Lab) ->
         await knock(peer, contact_of(node), 10)
     await trio.sleep(20)
     assert node.overlay.contacts() == [living.contact]
-    assert len({message.id for message in silent.messages(Ping)}) == 3  # one question, transmitted three times
+    assert len(silent.messages(Ping)) == 1  # one question, and not repeated: it may not be the silent one who asked
     await trio.sleep(15)
     await knock(silent, contact_of(node))
     await trio.sleep(5)
-    assert len(silent.messages(Ping)) == 6  # after 30 seconds it may be asked once more
+    assert len(silent.messages(Ping)) == 2  # after 30 seconds it may be asked once more
+
+
+@in_lab
+async def test_a_contact_of_the_table_is_asked_three_times_before_it_counts_as_silent(lab: Lab) -> None:
+    node = await lab.node("node", "10.0.0.1", tuning=CALM)
+    peer, other = await lab.raw("peer", "10.1.0.1"), await lab.raw("other", "10.2.0.1")
+    alive(other)
+    fill(node, [peer.contact, other.contact])
+    await run_until(lambda: peer.messages(Ping), 3600)
+    await trio.sleep(5)
+    assert len(peer.messages(Ping)) == 3
+
+
+@in_lab
+async def test_a_request_shorter_than_our_ping_sets_none_off_unless_it_was_proven(lab: Lab) -> None:
+    node = contact_of(await lab.node("node", "10.0.0.1"))
+    peer = await lab.raw("peer", "10.1.0.1")
+    token = await peer.token(node)
+    for proof in (b"", bytes(8)):
+        assert peer.send(Ping(peer.fresh_id(), SERVES, proof), node, padded=False) < PADDED_PING
+        await trio.sleep(1)
+    assert peer.messages(Ping) == []
+    assert peer.send(Ping(peer.fresh_id(), SERVES, token), node, padded=False) < PADDED_PING
+    await trio.sleep(1)
+    assert len(peer.messages(Ping)) == 1
+
+
+@in_lab
+async def test_the_ping_that_a_stranger_sets_off_is_no_larger_than_its_request(lab: Lab) -> None:
+    node = contact_of(await lab.node("node", "10.0.0.1"))
+    peer = await lab.raw("peer", "10.1.0.1")
+    size = peer.send(Ping(peer.fresh_id(), SERVES, b""), node)
+    await trio.sleep(20)
+    (answer,) = [len(data) for data, message, _ in peer.inbox if isinstance(message, Ping)]
+    assert answer <= size
 
 
 @in_lab
@@ -124,6 +162,59 @@ async def test_strangers_beyond_the_budget_of_their_prefix_are_not_checked(lab: 
         asked += bool(stranger.messages(Ping))
     assert asked <= 3  # each costs one for its key and one for its check
     assert node.overlay.neighbours.counters.checks_over_budget + node.overlay.rpc_counters.dropped["budget"] >= 5
+
+
+@in_lab
+async def test_a_check_that_the_budget_forbids_is_counted_and_holds_up_nobody_else(lab: Lab) -> None:
+    """One place for checks: it is free again for the next stranger, of another subnet."""
+    tuning = Tuning(
+        rpc=RpcSettings(stranger_rate=0.001, stranger_burst=2),
+        table=TableSettings(revalidation=RevalidationSettings(check_queue=1)),
+    )
+    node = await lab.node("node", "198.51.100.1", tuning=tuning)
+    first, second = await lab.raw("first", "203.0.113.1"), await lab.raw("second", "203.0.113.2")
+    other = await lab.raw("other", "192.0.2.1")
+    for stranger in (first, second, other):
+        alive(stranger)
+    assert isinstance(await second.ask(Ping(second.fresh_id(), 0, b""), contact_of(node)), Pong)
+    await knock(first, contact_of(node))  # its key takes the last of the budget of their subnet
+    assert first.messages(Ping) == []
+    assert node.overlay.neighbours.counters.checks_over_budget == 1
+    await knock(other, contact_of(node))
+    await run_until(lambda: node.overlay.contacts() == [other.contact], 1)
+    assert first.messages(Ping) == []
+
+
+@in_lab
+async def test_walks_start_from_everybody_who_answered_lately_and_nobody_is_told_of_them(lab: Lab) -> None:
+    """Sixty contacts, more than the table has room for: a walk begins with the nearest, an answer names the tabled."""
+    node = await lab.node("node", "10.0.0.1", tuning=CALM)
+    contacts = [Contact(identity(f"c{number}").public, Endpoint(f"10.{number}.0.1", PORT)) for number in range(60)]
+    fill(node, contacts)
+    neighbours = node.overlay.neighbours
+    tabled = set(neighbours.contacts())
+    assert len(tabled) < 50
+    target = next(contact.position for contact in contacts if contact not in tabled)
+    assert neighbours.starts(4, target, 16)[0] not in tabled
+    asker = await lab.raw("asker", "10.99.0.1")
+    token = await asker.token(contact_of(node))
+    key = target.to_bytes(32, "big")
+    answer = await asker.ask(FindNode(asker.fresh_id(), 0, token, key), contact_of(node))
+    assert answer.contacts4 == b"".join(contact.packed for contact in neighbours.closest(4, target, 16))
+    neighbours.failed(neighbours.starts(4, target, 16)[0], trio.current_time())
+    assert target not in [contact.position for contact in neighbours.starts(4, target, 16)]
+    await trio.sleep(601)
+    assert set(neighbours.starts(4, target, 16)) <= set(neighbours.contacts())
+
+
+@in_lab
+async def test_who_no_longer_serves_starts_no_walk(lab: Lab) -> None:
+    node = await lab.node("node", "10.0.0.1")
+    peer = await lab.raw("peer", "10.1.0.1")
+    fill(node, [peer.contact, Contact(identity("other").public, Endpoint("10.2.0.1", PORT))])
+    assert peer.contact in node.overlay.neighbours.starts(4, 0, 16)
+    node.overlay.neighbours.answered(peer.contact, 0.1, False, trio.current_time())
+    assert peer.contact not in node.overlay.neighbours.starts(4, 0, 16)
 
 
 @in_lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,15 @@ import trio
 
 from kadnet.errors import Conflict, StorageFailed
 from kadnet.lab import VirtualWall, run_until
-from kadnet.overlay import store as record_schema
+from kadnet.overlay import schema
 from kadnet.overlay.published import Published
 from kadnet.storage import Database
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY, HOUR
+from kadnet.wire.messages import Status
 from kadnet.wire.records import Entry
 from tests.unit.overlay.bench import inline, on_virtual_time
-from tests.unit.overlay.builders import CALM, PUBLIC, Lab, identity, in_lab, values
+from tests.unit.overlay.builders import CALM, PUBLIC, Lab, contact_of, entry, identity, in_lab, values
 
 X = Key.shared("x")
 
@@ -30,9 +32,10 @@ def entry_of(published: Published) -> Entry:
 
 
 def open_published(path: Path | None, wall: VirtualWall, nursery: trio.Nursery) -> tuple[Published, Database]:
-    database = Database(path, record_schema.MIGRATIONS, offload=inline)
+    database = Database(path, schema.MIGRATIONS, offload=inline)
     nursery.start_soon(database.run)
-    return Published(database, identity("me"), PUBLIC, wall, max_records=3, read_cache=16), database
+    now = trio.current_time
+    return Published(database, identity("me"), PUBLIC, now=now, wall=wall, max_records=3, read_cache=16), database
 
 
 @on_virtual_time
@@ -101,6 +104,71 @@ async def test_our_own_record_is_not_shown_past_its_end() -> None:
         assert published.due(9) == [X.hash]
         nursery.cancel_scope.cancel()
     database.close()
+
+
+@on_virtual_time
+async def test_what_is_due_is_counted_on_a_clock_that_nobody_sets(tmp_path: Path) -> None:
+    """Seconds of this run; the wall clock only tells how long the node was down, and never that it was less than 0."""
+    wall = VirtualWall()
+    for offset, down, left in ((0.0, 0, 1000), (-DAY, 100, 1000), (0.0, 100, 0)):
+        async with trio.open_nursery() as nursery:
+            published, database = open_published(tmp_path / "r.db", wall, nursery)
+            if not down:
+                await published.put_entry(X, b"v", DAY, None, None)
+                assert published.due(9) == [X.hash]  # until somebody has it
+                await published.stored(X.hash, 1, 3, 1000.0)
+            await trio.sleep(down)
+            wall.offset = offset
+            now, noted = trio.current_time(), wall()
+            await database.write(partial(schema.rebase, now=now, wall=noted))
+            assert (published.next_due() or 0.0) == pytest.approx(left)
+            wall.offset += 10 * DAY
+            assert (published.next_due() or 0.0) == pytest.approx(left)
+            assert published.due(9) == ([] if left else [X.hash])
+            wall.offset = offset
+            nursery.cancel_scope.cancel()
+        database.close()
+
+
+@on_virtual_time
+async def test_only_the_entry_that_was_overtaken_is_dropped() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        await published.put_entry(X, b"v", DAY, None, None)
+        await published.put_entry(X, b"w", DAY, None, None)
+        await published.superseded(X.hash, 1)  # a put of ours came between
+        assert entry_of(published).seq == 2
+        await published.superseded(X.hash, 2)
+        assert published.get(X.hash) is None
+        assert published.count() == 0
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@in_lab
+async def test_an_entry_that_was_overtaken_elsewhere_is_not_kept_up(lab: Lab) -> None:
+    """Two machines with one identity: who renews gives way to the newer entry of the other, and keeps no place."""
+    nodes = await lab.overlay(3)
+    await nodes[1].overlay.put(X, b"old", lease=1000)
+    other = await lab.raw("other", "10.1.0.1")
+    for node in (nodes[0], nodes[2]):
+        assert (await other.store(entry("n1", b"new", seq=7), contact_of(node))).status == Status.OK
+    assert nodes[1].overlay.record_counts()[1] == 1
+    await trio.sleep(520)
+    assert nodes[1].overlay.record_counts()[1] == 0
+    assert values(await nodes[1].overlay.get(X)) == {b"new"}
+    assert (await nodes[1].overlay.put(X, b"newest")).seq == 8
+
+
+@in_lab
+async def test_a_wall_clock_that_is_set_back_delays_no_renewal(lab: Lab) -> None:
+    nodes = await lab.overlay(4, tuning=CALM)
+    await nodes[1].overlay.put(X, b"v", lease=8 * HOUR)
+    await trio.sleep(60)
+    lab.walls["n1"].offset = -5 * HOUR
+    for _ in range(24):
+        await trio.sleep(HOUR)
+        assert values(await nodes[3].overlay.get(X)) == {b"v"}
 
 
 @in_lab

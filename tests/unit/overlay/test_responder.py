@@ -19,11 +19,8 @@ from kadnet.wire.messages import (
     MORE,
     SERVES,
     SHORT,
-    WANT_V4,
-    WANT_V6,
     FindNode,
     FindValue,
-    Nodes,
     Ping,
     Pong,
     Status,
@@ -50,75 +47,6 @@ X = Key.shared("x")
 
 def at(name: str, host: str, port: int = PORT) -> Contact:
     return Contact(identity(name).public, Endpoint(host, port))
-
-
-def handed_on(answer: Nodes | Values) -> list[Contact]:
-    packed = answer.contacts4, answer.contacts6
-    return [
-        Contact.from_packed(bin_[start : start + size])
-        for bin_, size in zip(packed, (38, 50), strict=True)
-        for start in range(0, len(bin_), size)
-    ]
-
-
-async def nodes_for(peer: RawPeer, node: Contact, flags: int = 0, *, proven: bool = True) -> Nodes:
-    token = await peer.token(node) if proven else b""
-    answer = await peer.ask(FindNode(peer.fresh_id(), flags, token, bytes(32)), node)
-    assert isinstance(answer, Nodes)
-    return answer
-
-
-# Contacts.
-
-
-@in_lab
-async def test_nobody_more_local_than_the_asker_is_handed_on(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1")
-    near = [at("loop", "127.0.0.1", 9), at("private", "192.168.7.7"), at("public", "203.0.113.9")]
-    fill(node, near)
-    private, public = await lab.raw("asker", "10.7.0.1"), await lab.raw("far asker", "198.51.100.7")
-    assert set(handed_on(await nodes_for(private, contact_of(node)))) == set(near[1:])
-    assert handed_on(await nodes_for(public, contact_of(node))) == near[2:]
-
-
-@in_lab
-async def test_the_asker_itself_is_never_handed_on(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1")
-    asker = await lab.raw("asker", "10.7.0.1")
-    fill(node, [asker.contact, at("other", "10.8.0.1")])
-    assert handed_on(await nodes_for(asker, contact_of(node))) == [at("other", "10.8.0.1")]
-
-
-@in_lab
-async def test_the_sixteen_nearest_are_handed_on_nearest_first(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1")
-    fill(node, [at(f"c{n}", f"10.{n}.0.1") for n in range(40)])
-    answer = handed_on(await nodes_for(await lab.raw("asker", "10.99.0.1"), contact_of(node)))
-    assert answer == node.overlay.neighbours.closest(4, 0, 16)
-    assert len(answer) == 16
-
-
-@in_lab
-async def test_only_families_that_are_wanted_are_handed_on(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1")
-    fill(node, [at("a", "10.1.0.1")])
-    asker = await lab.raw("asker", "10.99.0.1")
-    assert len(handed_on(await nodes_for(asker, contact_of(node), WANT_V4))) == 1
-    assert handed_on(await nodes_for(asker, contact_of(node), WANT_V6)) == []
-
-
-@in_lab
-async def test_a_short_unproven_request_gets_fewer_contacts_and_is_told_so(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1")
-    fill(node, [at(f"c{n}", f"10.{n}.0.1") for n in range(40)])
-    asker = await lab.raw("asker", "10.99.0.1")
-    request = FindNode(asker.fresh_id(), 0, bytes(8), bytes(32))
-    answer = await asker.ask(request, contact_of(node))
-    assert answer.flags & SHORT
-    assert len(handed_on(answer)) < 3
-    again = await asker.ask(FindNode(asker.fresh_id(), 0, answer.token, bytes(32)), contact_of(node))
-    assert not again.flags & SHORT
-    assert len(handed_on(again)) == 16
 
 
 # Client mode.
@@ -226,6 +154,26 @@ async def test_a_life_is_never_longer_than_lease_expires_or_what_the_peer_says(l
     stored = {r.payload: r.remaining for r in (await asker.find(X.hash, contact_of(node))).records}
     for record, _, expected in cases:
         assert expected - 5 <= stored[record.payload] <= expected
+
+
+@in_lab
+async def test_only_its_publisher_makes_what_is_held_live_longer(lab: Lab) -> None:
+    node = await lab.node("node", "10.0.0.1")
+    publisher, stranger = await lab.raw("publisher", "10.98.0.1"), await lab.raw("stranger", "10.99.0.1")
+    record = entry("publisher")
+
+    async def left() -> int:
+        (held,) = (await stranger.find(X.hash, contact_of(node))).records
+        return int(round(held.remaining, -1))
+
+    assert await status_of(publisher, node, record, remaining=1000) == Status.OK
+    await trio.sleep(500)
+    assert await status_of(stranger, node, record, remaining=1000) == Status.OK
+    assert await left() == 500
+    assert await status_of(publisher, node, record, remaining=1000) == Status.OK
+    assert await left() == 1000
+    assert await status_of(publisher, node, record, remaining=10) == Status.OK
+    assert await left() == 1000
 
 
 @in_lab

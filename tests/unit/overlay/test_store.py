@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from kadnet.lab import EPOCH, VirtualWall
+from kadnet.overlay.floors import FloorSettings
 from kadnet.overlay.store import StoreSettings
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY, HOUR
@@ -90,12 +91,47 @@ async def test_a_wall_clock_that_jumped_back_adds_nothing(tmp_path: Path) -> Non
 
 
 @on_virtual_time
-async def test_the_same_bytes_again_never_give_a_longer_life() -> None:
+async def test_the_same_bytes_again_give_a_longer_life_from_their_publisher_alone() -> None:
     async with open_bench() as bench:
         await bench.put(entry("p"), remaining=100)
         await trio.sleep(60)
         assert await bench.put(entry("p"), remaining=100) == OK
         assert bench.remaining(entry("p")) == pytest.approx(40)
+        assert await bench.put(entry("p"), remaining=100, cached=True, by_publisher=True) == OK  # as a copy: no
+        assert bench.remaining(entry("p")) == pytest.approx(40)
+        assert await bench.put(entry("p"), remaining=100, by_publisher=True) == OK
+        assert bench.remaining(entry("p")) == pytest.approx(100)
+
+
+@on_virtual_time
+async def test_no_store_makes_a_life_shorter() -> None:
+    async with open_bench() as bench:
+        await bench.put(entry("p"), remaining=100)
+        await bench.put(a_blob(1), remaining=100)
+        assert await bench.put(entry("p"), remaining=10, by_publisher=True) == OK
+        assert await bench.put(a_blob(1), remaining=10) == OK
+        assert (bench.remaining(entry("p")), bench.remaining(a_blob(1))) == (100, 100)
+
+
+@on_virtual_time
+async def test_anybody_keeps_a_blob_alive() -> None:
+    async with open_bench() as bench:
+        await bench.put(a_blob(1), remaining=100)
+        await trio.sleep(60)
+        assert await bench.put(a_blob(1), remaining=100) == OK
+        assert bench.remaining(a_blob(1)) == pytest.approx(100)
+
+
+@on_virtual_time
+async def test_a_longer_life_lives_on_over_a_restart(tmp_path: Path) -> None:
+    wall = VirtualWall()
+    async with open_bench(path=tmp_path / "records.db", wall=wall) as bench:
+        await bench.put(entry("p"), remaining=100)
+        await trio.sleep(50)
+        await bench.put(entry("p"), remaining=1000, by_publisher=True)
+    await trio.sleep(200)
+    async with open_bench(path=tmp_path / "records.db", wall=wall) as bench:
+        assert bench.remaining(entry("p")) == pytest.approx(800)
 
 
 @on_virtual_time
@@ -108,6 +144,25 @@ async def test_after_a_lapse_neither_an_older_entry_nor_the_same_one_comes_back(
         assert await bench.put(entry("p", seq=4, expires=expires + 50)) == (Status.STALE, 5)
         assert await bench.put(entry("p", seq=5, expires=expires + 1)) == OK
         assert bench.one("SELECT count(*) FROM floors") == 0
+
+
+@on_virtual_time
+async def test_after_a_tombstone_lapsed_no_value_of_its_seq_comes_back() -> None:
+    async with open_bench() as bench:
+        await bench.put(entry("p", b"v", seq=5))
+        assert await bench.put(entry("p", None, seq=5), remaining=30) == OK
+        await trio.sleep(31)
+        assert await bench.put(entry("p", b"v", seq=5, expires=EPOCH + 2 * DAY)) == (Status.STALE, 5)
+        assert await bench.put(entry("p", None, seq=5, expires=EPOCH + 2 * DAY)) == OK
+        assert await bench.put(entry("p", b"v", seq=6)) == OK
+
+
+@on_virtual_time
+async def test_a_tombstone_follows_the_value_of_its_seq_that_lapsed_or_was_evicted() -> None:
+    async with open_bench() as bench:
+        await bench.put(entry("p", b"v", seq=5, expires=EPOCH + 2 * DAY), remaining=30)
+        await trio.sleep(31)
+        assert await bench.put(entry("p", None, seq=5, expires=EPOCH + DAY)) == OK
 
 
 @on_virtual_time
@@ -153,6 +208,8 @@ async def test_an_evicted_entry_may_come_back_and_an_older_one_may_not() -> None
         assert not bench.held(entry("a2", seq=5))
         assert bench.store.counters.evicted == 1
         assert (await bench.put(entry("a2", seq=4), prefix=b""))[0] is Status.STALE
+        earlier = entry("a2", seq=5, expires=EPOCH + DAY - 1)
+        assert (await bench.put(earlier, prefix=b""))[0] is Status.STALE
         assert (await bench.put(entry("a2", seq=5), prefix=b"\x0b\x00\x01"))[0] is not Status.STALE
         assert bench.books_balance()
 
@@ -169,7 +226,7 @@ async def test_at_most_eight_entries_of_a_key_come_from_one_prefix() -> None:
 
 @on_virtual_time
 async def test_one_prefix_has_its_share_of_the_floors_and_all_together_their_bound() -> None:
-    async with open_bench(StoreSettings(max_floors=20, floor_share=0.25)) as bench:
+    async with open_bench(StoreSettings(floors=FloorSettings(max_floors=20, prefix_share=0.25))) as bench:
         for number in range(12):
             await bench.put(entry(f"a{number}", key=Key.shared(f"a{number}")), remaining=10 + number, prefix=A)
         for number in range(30):
@@ -279,3 +336,15 @@ async def test_a_newer_entry_is_seen_at_once_by_who_had_read_the_older() -> None
         for seq in range(1, 4):
             await bench.put(entry("p", seq=seq))
             assert [held.seq for held in bench.store.get(Key.shared("x").hash)] == [seq]
+
+
+@on_virtual_time
+async def test_keys_of_many_bytes_are_not_kept_at_hand() -> None:
+    async with open_bench(StoreSettings(read_cache_bytes=1000)) as bench:
+        small, large = a_blob(1, 900), Key.shared("x").hash
+        await bench.put(small)
+        for number in range(2):
+            await bench.put(entry(f"p{number}", bytes(450)))
+        assert len(bench.store.get(large)) == 2
+        assert bench.held(small)
+        assert list(bench.store._read) == [parse(small).key]

@@ -200,3 +200,32 @@ async def test_a_lie_about_where_a_holder_lives_does_not_hide_it(lab: Lab) -> No
     assert values(await asker.overlay.get(X)) == set()
     fill(asker, [contact_of(seed)])
     assert values(await asker.overlay.get(X)) == {b"v"}
+
+
+@in_lab
+async def test_a_late_answer_counts_from_where_it_came(lab: Lab) -> None:
+    """The holder is slow; meanwhile somebody named another place where it is said to live, and nobody is there."""
+    asker = await lab.node("asker", "10.0.0.1")
+    slow, other = await lab.raw("slow", "10.1.0.1"), await lab.raw("other", "10.2.0.1")
+    lie = Contact(slow.identity.public, slow.contact.endpoint._replace(host="10.66.66.66"))
+
+    async def answer(request: FindNode, sender: Contact) -> None:
+        await trio.sleep(1.1)
+        slow.reply(Nodes(request.id, SERVES, bytes(8), b"", b""), sender)
+
+    def behave(request: Request, sender: Contact) -> None:
+        if isinstance(request, FindNode) and len(slow.messages(FindNode)) == 1:
+            lab.nursery.start_soon(answer, request, sender)
+
+    def name_it(request: Request, sender: Contact) -> None:
+        if isinstance(request, FindNode):
+            other.reply(Nodes(request.id, SERVES, bytes(8), lie.packed, b""), sender)
+
+    slow.behave, other.behave = behave, name_it
+    fill(asker, [slow.contact, other.contact])
+    outcome = await Walk(asker.overlay._means, X.hash).run()
+    assert set(outcome.closest) == {slow.contact, other.contact}
+    asked = [trace for trace in outcome.trace if trace.contact.id == lie.id]
+    assert [trace.contact for trace in asked] == [slow.contact]
+    assert asked[0].rtt is not None
+    assert asked[0].rtt > 1.1

@@ -39,8 +39,9 @@ def _serve_sealed(tell: Any) -> None:
 def _row(name: str, ours: list[float], theirs: list[float] | None, goal: str, met: Callable[[float], bool]) -> Row:
     """A row: its figure is the median of the ratios of each repeat, or of ours where nothing stands beside."""
     figures = ours if theirs is None else [a / b for a, b in zip(ours, theirs, strict=True)]
-    row = {"row": name, "figure": median(figures), "low": min(figures), "high": max(figures), "goal": goal}
-    row["met"] = met(row["figure"])
+    figure = median(figures)
+    row: Row = {"row": name, "figure": figure, "low": min(figures), "high": max(figures), "goal": goal}
+    row["met"] = met(figure)
     row["ours"] = median(ours)
     row["beside"] = None if theirs is None else median(theirs)
     return row

@@ -18,7 +18,7 @@ def python_of(peer: str) -> Path:
     if not (folder / "ready").exists():
         print(f"installing {PEERS[peer]} into an environment of its own", file=sys.stderr, flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEERS[peer]]
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PEERS[peer]]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{PEERS[peer]} could not be installed: {done.stderr.strip().splitlines()[-1]}")

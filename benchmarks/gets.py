@@ -34,10 +34,10 @@ async def measure(nodes: int, values: int, repeats: int, replicas: int = 16) -> 
         started = time.perf_counter()
         overlay = [await stack.enter_async_context(open_node(listen="127.0.0.1:0", overlay=settings))]
         door = f"127.0.0.1:{overlay[0].address.port}"
-        for _ in range(nodes - 1):
-            overlay.append(
-                await stack.enter_async_context(open_node(listen="127.0.0.1:0", overlay=settings, bootstrap=[door]))
-            )
+        overlay += [
+            await stack.enter_async_context(open_node(listen="127.0.0.1:0", overlay=settings, bootstrap=[door]))
+            for _ in range(nodes - 1)
+        ]
         for node in overlay:
             await node.joined()
         build = time.perf_counter() - started

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         StorageFailed,
     )
     from kadnet.identity.address import Address
-    from kadnet.node import Node, NodeStatus, open_node
+    from kadnet.node import Node, open_node
     from kadnet.overlay import GetOutcome, OverlaySettings, PingOutcome, PutOutcome, ValueEntry
     from kadnet.wire.keys import Key
 
@@ -52,7 +52,6 @@ _HOMES = {
     "NameNotFound": "kadnet.errors",
     "NoNode": "kadnet.errors",
     "Node": "kadnet.node",
-    "NodeStatus": "kadnet.node",
     "NotConnected": "kadnet.errors",
     "OverlaySettings": "kadnet.overlay",
     "PeerRefused": "kadnet.errors",
@@ -79,7 +78,6 @@ __all__ = [
     "NameNotFound",
     "NoNode",
     "Node",
-    "NodeStatus",
     "NotConnected",
     "OverlaySettings",
     "PeerRefused",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -25,29 +24,9 @@ from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.metrics import snapshot
 from kadnet.overlay import GetOutcome, OverlaySettings, PingOutcome, PutOutcome, Tuning, ValueEntry
 from kadnet.runtime import Runtime, real_runtime
+from kadnet.shapes import BootstrapState, Status
 from kadnet.version import VERSION
 from kadnet.wire.keys import Key, parse_key
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """How a node fares. `uptime` seconds; `bootstrap` (address, answered, problem, attempts); `counters` by room."""
-
-    id: str
-    address: str
-    version: str
-    uptime: float
-    peers: int
-    links: int
-    records: int
-    published: int
-    serves: bool
-    joined: bool
-    replicas: int
-    network: str
-    bootstrap: tuple[tuple[str, bool, str | None, int], ...]
-    notes: tuple[str, ...]
-    counters: dict[str, dict[str, int | dict[str, int]]]
 
 
 class Node:
@@ -148,16 +127,16 @@ class Node:
             "housekeeping": snapshot(overlay.housekeeping.counters),
         }
 
-    def status(self) -> NodeStatus:
+    def status(self) -> Status:
         """How this node fares."""
         overlay = self.host.overlay
         records, published = overlay.record_counts()
         settings = overlay.settings
-        return NodeStatus(
+        return Status(
             id=self.identity_text,
             address=str(self.address),
             version=VERSION,
-            uptime=self.host.runtime.now() - self._opened,
+            uptime=round(self.host.runtime.now() - self._opened, 3),
             peers=len(overlay.contacts()),
             links=0,
             records=records,
@@ -166,7 +145,9 @@ class Node:
             joined=overlay.is_joined,
             replicas=settings.replicas,
             network="private" if settings.network_key else "public",
-            bootstrap=tuple((str(s.address), s.answered, s.problem, s.attempts) for s in overlay.bootstrap_states()),
+            bootstrap=tuple(
+                BootstrapState(str(s.address), s.answered, s.problem, s.attempts) for s in overlay.bootstrap_states()
+            ),
             notes=self.host.notes,
             counters=self.counters(),
         )
@@ -242,4 +223,4 @@ async def open_node(
         yield Node(host)
 
 
-__all__ = ["Event", "Node", "NodeStatus", "open_node"]
+__all__ = ["Event", "Node", "Status", "open_node"]

@@ -15,7 +15,6 @@ from kadnet.identity.address import Address, Endpoint
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
-from kadnet.node import NodeStatus
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.wire.keys import Key
 
@@ -32,7 +31,7 @@ class NodeFace(Protocol):
     async def fetch(self, key: str | Key) -> GetOutcome: ...
     async def ping(self, who: str | Address | bytes) -> PingOutcome: ...
     async def lookup(self, target: str | bytes) -> LookupOutcome: ...
-    def status(self) -> NodeStatus: ...
+    def status(self) -> shapes.Status: ...
     def peers(self) -> list[EntryView]: ...
     def table(self) -> list[BucketView]: ...
     def counters(self) -> dict[str, dict[str, int | dict[str, int]]]: ...
@@ -47,24 +46,7 @@ class Verbs:
         self._wall = wall
 
     async def status(self) -> shapes.Status:
-        status = self._node.status()
-        return shapes.Status(
-            id=status.id,
-            address=status.address,
-            version=status.version,
-            uptime=round(status.uptime, 3),
-            peers=status.peers,
-            links=status.links,
-            records=status.records,
-            published=status.published,
-            serves=status.serves,
-            joined=status.joined,
-            replicas=status.replicas,
-            network=status.network,
-            bootstrap=tuple(shapes.BootstrapState(*state) for state in status.bootstrap),
-            notes=tuple(status.notes),
-            counters=status.counters,
-        )
+        return self._node.status()
 
     async def peers(self) -> list[shapes.Peer]:
         return self._peers(self._node.peers())

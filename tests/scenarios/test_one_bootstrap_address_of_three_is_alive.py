@@ -22,7 +22,7 @@ def test_a_node_joins_through_the_one_that_lives_and_says_what_is_wrong_with_the
             await run_until(lambda: len(late.node.peers()) == 12, 60)
             await run_until(lambda: late.node.host.overlay._bootstrap.first_round.is_set(), 10)
 
-            problems = {address: problem for address, _answered, problem, _attempts in late.node.status().bootstrap}
+            problems = {state.address: state.problem for state in late.node.status().bootstrap}
             assert problems[f"{host}:{port}"] is None
             assert "no answer" in (problems[NOBODY] or "")
             assert "seed.example" in (problems[UNKNOWN] or "")

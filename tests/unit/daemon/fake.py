@@ -20,8 +20,8 @@ from kadnet.identity.keys import Identity
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
-from kadnet.node import NodeStatus
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
+from kadnet.shapes import BootstrapState, Status
 from kadnet.wire.keys import Key, parse_key
 
 ME = Identity.from_seed(bytes(32))
@@ -98,10 +98,10 @@ class FakeNode:
         await self._begin()
         return WALK
 
-    def status(self) -> NodeStatus:
+    def status(self) -> Status:
         if self.raises is not None:
             raise self.raises
-        return NodeStatus(
+        return Status(
             id="me",
             address="kadnet://me@192.0.2.1:7420",
             version="0.1.0",
@@ -114,7 +114,10 @@ class FakeNode:
             joined=True,
             replicas=16,
             network="public",
-            bootstrap=(("seed.example:7420", False, "does not answer", 3), ("192.0.2.9:7420", True, None, 1)),
+            bootstrap=(
+                BootstrapState("seed.example:7420", False, "does not answer", 3),
+                BootstrapState("192.0.2.9:7420", True, None, 1),
+            ),
             notes=self.notes,
             counters=self.counters(),
         )

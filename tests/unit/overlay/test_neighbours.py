@@ -52,11 +52,12 @@ async def test_a_request_proves_nothing_but_brings_one_ping_of_ours(lab: Lab) ->
 
 @in_lab
 async def test_a_contact_of_the_table_is_asked_three_times_before_it_counts_as_silent(lab: Lab) -> None:
-    node = await lab.node("node", "10.0.0.1", tuning=CALM)
+    tuning = Tuning(table=TableSettings(revalidation=RevalidationSettings(fast_interval=100.0)))
+    node = await lab.node("node", "10.0.0.1", tuning=tuning)
     peer, other = await lab.raw("peer", "10.1.0.1"), await lab.raw("other", "10.2.0.1")
     alive(other)
     fill(node, [peer.contact, other.contact])
-    await run_until(lambda: peer.messages(Ping), 3600)
+    await run_until(lambda: peer.messages(Ping), 300)
     await trio.sleep(5)
     assert len(peer.messages(Ping)) == 3
 

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import trio
-
 from kadnet.errors import Conflict, InputError, NotConnected
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.published import Publication, Published, longest_lease
-from kadnet.overlay.rpc import Rpc
 from kadnet.overlay.store import RecordStore
+from kadnet.overlay.storing import StoreOutcome, Storing
 from kadnet.overlay.walk import Fetched, Walk, newest
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import BLOB, KINDS
-from kadnet.wire.messages import Carried, Ping, Pong, Status, Store, Stored
-from kadnet.wire.records import Parsed, Record, parse
+from kadnet.wire.messages import Status
+from kadnet.wire.records import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class Archive:
     def __init__(
         self,
         walk: Callable[..., Walk],
-        rpc: Rpc,
+        storing: Storing,
         store: RecordStore,
         published: Published,
         *,
@@ -78,7 +76,7 @@ class Archive:
         wall: Callable[[], float],
     ) -> None:
         self._walk = walk
-        self._rpc = rpc
+        self._storing = storing
         self._store = store
         self._published = published
         self._own_id = own_id
@@ -122,14 +120,14 @@ class Archive:
         mine = newest((walk.records, walk.cached_only)).get(self._own_id)
         met = None if mine is None else mine.parsed.seq
         publication = await self._published.put_entry(key, value, lease, met, if_seq)
-        replicas, stale = await self.store_with(outcome.closest, publication)
-        if stale is not None and if_seq is not None:
-            raise Conflict(f"{key} is at seq {stale}, not at seq {if_seq}", seq=stale)
-        if stale is not None:  # a holder has a newer one of ours than the walk met: sign above it, once
-            publication = await self._published.put_entry(key, value, lease, stale, None)
-            replicas, _ = await self.store_with(outcome.closest, publication)
-        await self._note(publication, replicas, bool(outcome.closest))
-        return PutOutcome(key, publication.parsed.seq, replicas, self._replicas)
+        stored = await self._store_with(outcome.closest, publication)
+        if stored.claimed is not None and if_seq is not None:
+            raise Conflict(f"{key} is at seq {stored.claimed}, not at seq {if_seq}", seq=stored.claimed)
+        if stored.claimed is not None:  # a holder knows a newer one of ours than the walk met: sign above it, once
+            publication = await self._published.put_entry(key, value, lease, stored.claimed, None)
+            stored = await self._store_with(outcome.closest, publication)
+        await self._note(publication, stored.acknowledged, bool(outcome.closest))
+        return PutOutcome(key, publication.parsed.seq, stored.acknowledged, self._replicas)
 
     async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
         """Store bytes under their own hash. Raises InputError when they are too many."""
@@ -153,26 +151,26 @@ class Archive:
         outcome = await self._walk(key, k=self._replicas).run()
         for held in self._store.get(key):
             if not held.cached:
-                await self._store_record(outcome.closest, parse(held.record), int(held.lapses - self._now()))
+                await self._storing.store(outcome.closest, parse(held.record), int(held.lapses - self._now()))
         await self._store.replicated(key)
 
-    async def store_with(self, closest: tuple[Contact, ...], publication: Publication) -> tuple[int, int | None]:
-        """Store one of our records with each of `closest`: how many acknowledged, and the highest seq above ours."""
+    async def _store_with(self, closest: tuple[Contact, ...], publication: Publication) -> StoreOutcome:
+        """Store one of our records with each of `closest`, and here when we are among them."""
         remaining = publication.remaining(self._wall())
         position = int.from_bytes(publication.parsed.key, "big")
         if self._serves and not self._is_far(position, self._replicas):
             # We are among the closest ourselves: whoever walks here will ask us.
             self._store.put(publication.parsed, remaining, b"", False, _ignore, by_publisher=True)
-        return await self._store_record(closest, publication.parsed, remaining)
+        return await self._storing.store(closest, publication.parsed, remaining)
 
     async def _publish(self, publication: Publication) -> int:
         outcome = await self._walk(publication.parsed.key, k=self._replicas).run()
-        replicas, stale = await self.store_with(outcome.closest, publication)
-        if stale is not None and publication.parsed.entry is not None:
+        stored = await self._store_with(outcome.closest, publication)
+        if stored.newer is not None:
             await self._published.superseded(publication.parsed.key, publication.parsed.seq)
         else:
-            await self._note(publication, replicas, bool(outcome.closest))
-        return replicas
+            await self._note(publication, stored.acknowledged, bool(outcome.closest))
+        return stored.acknowledged
 
     async def _note(self, publication: Publication, replicas: int, met: bool) -> None:
         # At half its lease, when holders still have it. Where all who were met refused, soon; where nobody was met, at
@@ -190,59 +188,9 @@ class Archive:
             own[publication.parsed.publisher] = Fetched(publication.parsed, publication.remaining(self._wall()))
         return newest((held, own))
 
-    async def _store_record(
-        self, closest: tuple[Contact, ...], parsed: Parsed, remaining: int
-    ) -> tuple[int, int | None]:
-        """STORE to all at once and wait for all: (acknowledged, highest seq that stands above ours)."""
-        if not closest:
-            return 0, None
-        tally = _Tally(len(closest))
-        for contact in closest:
-            self._store_one(contact, parsed, remaining, tally, again=True)
-        await tally.finished.wait()
-        return tally.acknowledged, tally.stale
-
-    def _store_one(self, contact: Contact, parsed: Parsed, remaining: int, tally: _Tally, again: bool) -> None:
-        record: Record = parsed.record
-        carried = Carried(record.kind, record.payload, record.signature, remaining, False)
-
-        def answered(answer: Stored, _rtt: float, _now: float) -> None:
-            if answer.status == Status.BAD_TOKEN and again:
-                self._rpc.ask(contact, Ping, (), fresh_token, tally.failed, attempts=2)
-                return
-            if answer.status == Status.STALE and answer.seq > parsed.seq:
-                tally.stale = max(tally.stale or 0, answer.seq)
-            tally.settle(answer.status == Status.OK)
-
-        def fresh_token(_answer: Pong, _rtt: float, _now: float) -> None:
-            self._store_one(contact, parsed, remaining, tally, again=False)
-
-        self._rpc.ask(contact, Store, (carried,), answered, tally.failed, attempts=3)
-
 
 def _ignore(_status: Status, _seq: int) -> None:
     """What becomes of our own copy of a publication decides nothing."""
-
-
-class _Tally:
-    """Answers still to come, and what they said."""
-
-    __slots__ = ("acknowledged", "finished", "outstanding", "stale")
-
-    def __init__(self, outstanding: int) -> None:
-        self.outstanding = outstanding
-        self.acknowledged = 0
-        self.stale: int | None = None
-        self.finished = trio.Event()
-
-    def failed(self, _reason: str) -> None:
-        self.settle(False)
-
-    def settle(self, acknowledged: bool) -> None:
-        self.acknowledged += acknowledged
-        self.outstanding -= 1
-        if not self.outstanding:
-            self.finished.set()
 
 
 def _entries(found: dict[bytes, Fetched], own_id: bytes) -> tuple[ValueEntry, ...]:

@@ -178,7 +178,7 @@ class Neighbours:
     def _revalidate(self, action: PingAction) -> None:
         contact, now = action.contact, self._now()
         table = self._tables[contact.family]
-        if contact.id in table:
+        if table.get(contact.id) == contact:
             self._ping(contact, 3)
         elif self._within_budget(contact.endpoint, now):
             self._ping(contact, 1)  # once: what a stranger's request sets off must not be more than the request was

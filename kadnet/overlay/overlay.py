@@ -34,6 +34,7 @@ from kadnet.overlay.responder import Responder, Surroundings
 from kadnet.overlay.rpc import Rpc
 from kadnet.overlay.settings import OverlaySettings, Tuning
 from kadnet.overlay.store import RecordStore, StoreCounters
+from kadnet.overlay.storing import Storing
 from kadnet.overlay.walk import Means, Walk
 from kadnet.pump import Pump
 from kadnet.runtime import Runtime
@@ -165,7 +166,7 @@ class Overlay:
         )
         self._archive = Archive(
             partial(Walk, self._means),
-            self.rpc,
+            Storing(self.rpc, network),
             self._store,
             self._published,
             own_id=identity.public,

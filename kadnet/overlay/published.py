@@ -1,7 +1,7 @@
 """What this node has published itself: kept until it lapses, renewed at half its lease, stored later if need be.
 
 A put is on our own disk before the overlay hears of it, so its seq is never used twice and a put that reached nobody
-is not lost. Times are wall times: they have to mean something after a restart.
+is not lost. When to renew runs on the monotonic clock, as all lives do (see `schema`); `expires` alone is wall time.
 """
 
 from __future__ import annotations

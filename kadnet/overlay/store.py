@@ -221,9 +221,7 @@ class RecordStore:
                 "UPDATE records SET replicate = ?, cached = cached AND ? WHERE key = ? AND publisher = ?",
                 (at.replicate, cached, key, publisher),
             )
-            if verdict.act is Act.UNCACHE or (
-                verdict.act is Act.EXTEND and self._left(connection, at, key, publisher) < remaining
-            ):
+            if verdict.act is not Act.KEEP and self._left(connection, at, key, publisher) < remaining:
                 self._set_life(connection, at, key, publisher, remaining)
             return verdict
         size = len(parsed.record.payload) + len(parsed.record.signature) + self._settings.record_overhead

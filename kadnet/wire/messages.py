@@ -44,7 +44,7 @@ MAX_CONTACTS: Final = 16
 MAX_RECORDS: Final = 64
 
 PADDED_PING: Final = 160
-"""Bytes of a PING without a token, so that its answer is no larger."""
+"""Bytes of every PING, so that its answer is no larger, also to one whose token has died with our last process."""
 PADDED: Final = MAX_DATAGRAM
 """Bytes of every other request without a token."""
 

@@ -11,6 +11,7 @@ from kadnet.errors import Conflict, InputError, NotConnected
 from kadnet.kademlia.lookup import ENOUGH
 from kadnet.lab import EPOCH, run_until
 from kadnet.overlay import OverlaySettings
+from kadnet.overlay.storing import StoreOutcome
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY
 from kadnet.wire.messages import Status
@@ -141,7 +142,8 @@ async def test_a_store_whose_token_died_with_the_holder_is_sent_again_with_a_fre
     assert publication is not None
     await lab.stop("seed", crash=True)
     await lab.node("seed", "10.0.0.1")
-    assert await node.overlay._archive.store_with((contact_of(seed),), publication) == (1, None)
+    outcome = await node.overlay._archive._store_with((contact_of(seed),), publication)
+    assert outcome == StoreOutcome(acknowledged=1)
 
 
 @in_lab

@@ -14,16 +14,18 @@ from kadnet.kademlia.table import TableSettings
 from kadnet.lab import run_until
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.overlay.calls import RpcSettings
-from kadnet.wire.messages import PADDED_PING, SERVES, FindNode, Ping, Pong, Request
+from kadnet.wire.messages import PADDED_PING, SERVES, FindNode, Nodes, Ping, Pong, Request
 from tests.unit.overlay.builders import CALM, PORT, Lab, RawPeer, contact_of, fill, identity, in_lab
 
 
 def alive(peer: RawPeer, flags: int = SERVES) -> None:
-    """Let a peer answer pings from now on."""
+    """Let a peer answer from now on, and know nobody."""
 
     def behave(request: Request, sender: Contact) -> None:
         if isinstance(request, Ping):
             peer.reply(Pong(request.id, flags, bytes(8), pack(sender.endpoint), b"\x01", 0), sender)
+        elif isinstance(request, FindNode):
+            peer.reply(Nodes(request.id, flags, bytes(8), b"", b""), sender)
 
     peer.behave = behave
 
@@ -52,12 +54,16 @@ async def test_a_request_proves_nothing_but_brings_one_ping_of_ours(lab: Lab) ->
 
 @in_lab
 async def test_a_contact_of_the_table_is_asked_three_times_before_it_counts_as_silent(lab: Lab) -> None:
-    tuning = Tuning(table=TableSettings(revalidation=RevalidationSettings(fast_interval=100.0)))
+    tuning = Tuning(table=TableSettings(revalidation=RevalidationSettings(fast_interval=30.0)))
     node = await lab.node("node", "10.0.0.1", tuning=tuning)
     peer, other = await lab.raw("peer", "10.1.0.1"), await lab.raw("other", "10.2.0.1")
+    alive(peer)
     alive(other)
     fill(node, [peer.contact, other.contact])
-    await run_until(lambda: peer.messages(Ping), 300)
+    await trio.sleep(50)  # it has joined
+    peer.behave = None
+    peer.inbox.clear()
+    await run_until(lambda: peer.messages(Ping), 600)
     await trio.sleep(5)
     assert len(peer.messages(Ping)) == 3
 

@@ -12,7 +12,7 @@ help: ## list the targets
 venv: .venv/.dev-stamp ## the virtual environment with everything to work on kadnet
 
 demo: .venv/.run-stamp ## an overlay of real processes: store, find, kill some, find again
-	@$(BIN)/kadnet demo
+	@$(BIN)/python -m kadnet demo
 
 check: .venv/.dev-stamp ## style, types and the floors of the house
 	@$(BIN)/ruff check
@@ -30,7 +30,7 @@ power: .venv/.dev-stamp ## switch features off one by one: their tests must fail
 	@$(BIN)/python tests/power.py $(ROW)
 
 docs: .venv/.dev-stamp ## the documentation, into docs/_build/
-	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	@$(BIN)/sphinx-build -q -E -W --keep-going -b html docs docs/_build
 	@echo "docs/_build/index.html"
 
 format: .venv/.dev-stamp ## put every file into the house's form

@@ -21,6 +21,10 @@ from kadnet.node import Node, open_node
 from kadnet.overlay import OverlaySettings
 from kadnet.wire.keys import Key
 
+ROUNDS = 3
+"""Rounds of gets in one run, of which the median counts: a sweep of the garbage collector through all nodes of one
+process falls into one of them. The peer's script does the same."""
+
 
 def _cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -84,4 +88,4 @@ async def _round(asker: Node, wanted: list[tuple[Key, bytes]]) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    print(json.dumps(trio.run(partial(measure, int(sys.argv[1]), int(sys.argv[2]), 1))))
+    print(json.dumps(trio.run(partial(measure, int(sys.argv[1]), int(sys.argv[2]), ROUNDS))))

@@ -38,6 +38,11 @@ def check_sections(tables: Mapping[str, Any], known: Iterable[str], *, where: st
     names = sorted(known)
     for name, value in tables.items():
         if name not in names:
+            if not isinstance(value, dict):
+                sections = " or ".join(f"[{one}]" for one in names)
+                raise InputError(
+                    f"{where}: {printable(name, 60)} stands in no section", hint=f"put it below {sections}"
+                )
             raise InputError(f"{where}: unknown section [{printable(name, 60)}]", hint=_nearest(name, names))
         _check_table(value, name, where)
 

@@ -5,6 +5,7 @@ It translates what a person says (texts for keys and peers) into what the overla
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,11 +71,11 @@ class Node:
         also when nobody acknowledged it. With `if_seq`, only if the entry is at that seq (0: there is none).
         Raises InputError, Conflict, StorageFailed.
         """
-        return await self.host.overlay.put(self.key(key), value, lease=ttl, if_seq=if_seq)
+        return await self.host.overlay.put(self.key(key), _bytes(value), lease=_ttl(ttl), if_seq=_seq(if_seq))
 
     async def put_blob(self, data: bytes, *, ttl: int | None = None) -> PutOutcome:
         """Store bytes (at most 900) under their own hash; the outcome's `key` is their address."""
-        return await self.host.overlay.put_blob(data, lease=ttl)
+        return await self.host.overlay.put_blob(_bytes(data), lease=_ttl(ttl))
 
     async def get(self, key: str | Key) -> list[ValueEntry]:
         """The live values under a key, ours first. [] when there are none; NotConnected when nobody could be asked."""
@@ -92,7 +93,8 @@ class Node:
         """Ask a node whether it lives. Raises PeerUnreachable."""
         contact = await self._contact(who)
         if contact is None:
-            raise PeerUnreachable(f"{_shown(who)} was not found")
+            at_address = isinstance(who, Address) or (isinstance(who, str) and ":" in who)
+            raise PeerUnreachable(f"nobody answers at {_shown(who)}" if at_address else f"{_shown(who)} was not found")
         outcome = await self.host.overlay.ping(contact)
         if outcome is None:
             raise PeerUnreachable(f"{_shown(who)} does not answer at {text(contact.endpoint)}")
@@ -100,13 +102,19 @@ class Node:
 
     async def lookup(self, target: str | bytes) -> LookupOutcome:
         """Walk towards a node (WHO) or a key (what is typed after `get`); 32 bytes are taken as they are."""
-        if isinstance(target, bytes):
-            return await self.host.overlay.lookup(target)
-        return await self.host.overlay.lookup(self._target(target))
+        if isinstance(target, str):
+            target = await self._target(target)
+        if not isinstance(target, bytes) or len(target) != 32:
+            raise InputError(f"a target is a text or 32 bytes, not {_described(target)}")
+        return await self.host.overlay.lookup(target)
 
     def key(self, key: str | Key) -> Key:
         """A Key from what a person typed."""
-        return parse_key(key, self.id, self._contacts) if isinstance(key, str) else key
+        if isinstance(key, str):
+            return parse_key(key, self.id, self._contacts)
+        if not isinstance(key, Key):
+            raise InputError(f"a key is a text or a kadnet.Key, not {_described(key)}")
+        return key
 
     def peers(self) -> list[EntryView]:
         """The live contacts."""
@@ -137,12 +145,12 @@ class Node:
             address=str(self.address),
             version=VERSION,
             uptime=round(self.host.runtime.now() - self._opened, 3),
-            peers=len(overlay.contacts()),
+            peers=len(overlay.neighbours.living()),
             links=0,
             records=records,
             published=published,
             serves=settings.serves,
-            joined=overlay.is_joined,
+            joined=overlay.is_joined and not overlay.neighbours.is_alone(),
             replicas=settings.replicas,
             network="private" if settings.network_key else "public",
             bootstrap=tuple(
@@ -152,7 +160,7 @@ class Node:
             counters=self.counters(),
         )
 
-    def _target(self, typed: str) -> bytes:
+    async def _target(self, typed: str) -> bytes:
         """WHO first, then a key: an ID or an address means a node."""
         if typed.startswith("kadnet://"):
             address = parse_address(typed, need_id=True)
@@ -160,26 +168,64 @@ class Node:
             return position_bytes(address.id)
         if _looks_like_an_id(typed):
             return position_bytes(nodeid.decode(typed))
+        if _ENDPOINT.fullmatch(typed):
+            contact = await self._contact(typed)
+            if contact is None:
+                raise PeerUnreachable(f"nobody answers at {typed}")
+            return position_bytes(contact.id)
         return self.key(typed).hash
 
     async def _contact(self, who: str | Address | bytes) -> Contact | None:
-        overlay = self.host.overlay
-        if isinstance(who, bytes):
-            return await overlay.find(who)
         if isinstance(who, str):
-            if _looks_like_an_id(who):
-                return await overlay.find(nodeid.decode(who))
-            if ":" not in who and "." not in who:
+            if _looks_like_an_id(who) or _SHORT_ID.fullmatch(who):
+                who = nodeid.decode(who)
+            elif ":" not in who and "." not in who:
                 raise InputError(
-                    f"{who!r} is neither a node ID nor an address nor a known contact",
+                    f"{who!r} is neither a node ID nor an address",
                     hint="give a 56-character node ID, kadnet://<id>@host:port, or host:port",
                 )
-            who = parse_address(who)
+            else:
+                who = parse_address(who)
+        overlay = self.host.overlay
+        if isinstance(who, bytes):
+            if not nodeid.is_valid(who):
+                raise InputError(f"{_described(who)} are no node ID")
+            if who == self.id:
+                raise InputError("that is this node itself")
+            return await overlay.find(who)
         for endpoint in await self.host.runtime.network.resolve(who.host, who.port):
             id = who.id if who.id is not None else await overlay.ask_id(endpoint)
             if id is not None:
                 return Contact(id, endpoint)
         return None
+
+
+_ENDPOINT = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}")
+_SHORT_ID = re.compile(r"[a-z2-7]{8}")
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if not isinstance(value, bytes):
+        raise InputError(f"a value is bytes, not {_described(value)}", hint="encode a text first: text.encode()")
+    return value
+
+
+def _ttl(ttl: object) -> int | None:
+    if ttl is not None and type(ttl) is not int:
+        raise InputError(f"ttl is whole seconds, not {ttl!r}")
+    return ttl
+
+
+def _seq(if_seq: object) -> int | None:
+    if if_seq is not None and (type(if_seq) is not int or if_seq < 0):
+        raise InputError(f"if_seq is a whole number from 0, not {if_seq!r}")
+    return if_seq
+
+
+def _described(value: object) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else f"{type(value).__name__} {value!r:.40}"
 
 
 def _looks_like_an_id(text: str) -> bool:
@@ -194,7 +240,7 @@ def _shown(who: str | Address | bytes) -> str:
 async def open_node(
     data_dir: str | Path | None = None,
     *,
-    bootstrap: Sequence[str | Address] = (),
+    bootstrap: str | Address | Sequence[str | Address] = (),
     listen: str | None = None,
     overlay: OverlaySettings | None = None,
     tuning: Tuning | None = None,
@@ -208,6 +254,10 @@ async def open_node(
     port 0 for any free one; by default port 7420 on all addresses, or a free port when that is taken.
     Raises DataDirInUse, IdentityDamaged, PortInUse, InputError, … : see `kadnet.errors`.
     """
+    if isinstance(bootstrap, (str, Address)):
+        bootstrap = [bootstrap]
+    if listen is not None and not isinstance(listen, str):
+        raise InputError(f"listen is a text HOST:PORT, not {_described(listen)}")
     runtime = runtime if runtime is not None else real_runtime()
     async with open_host(
         runtime,

@@ -303,7 +303,9 @@ class _BindErrors:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise InputError(f"no permission to listen on {self._at}", hint="name a port above 1023") from error
         if error.errno == errno.EADDRNOTAVAIL:
-            raise InputError(f"{self._at} is not an address of this machine") from error
+            raise InputError(
+                f"{self._at} is not an address of this machine", hint="0.0.0.0 stands for all that it has"
+            ) from error
         raise InputError(f"cannot listen on {self._at}: {error.strerror or error}") from error
 
 

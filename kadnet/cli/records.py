@@ -46,7 +46,10 @@ def put(
         fail(NotStored(f"no other node has acknowledged {stored.key}"))
 
 
-@verb("get", example="kadnet get color\nkadnet get blob:9f86d0818884...0f00a08 > n")
+@verb(
+    "get",
+    example="kadnet get color\nkadnet get blob:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 > n",
+)
 @click.argument("address")
 @click.option("--stats", is_flag=True, help="Also say what it took (in the JSON, or on stderr).")
 def get(request: Request, address: str, stats: bool) -> None:

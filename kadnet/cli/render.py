@@ -101,7 +101,7 @@ def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
     rows = [("id", "address", "rtt", "known for", "last answer")]
     rows += [
         (
-            peer.id[:SHORT],
+            peer.id,
             peer.address if full else place(peer.address),
             rtt(peer.rtt_ms),
             age(wall - peer.added_at),

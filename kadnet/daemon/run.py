@@ -57,7 +57,7 @@ async def run_daemon(
     settings = settings or RunSettings()
     stop = _Stop()
     failure: KadnetError | None = None
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop, nursery.cancel_scope, settings, log)
             try:

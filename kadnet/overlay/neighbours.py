@@ -86,6 +86,11 @@ class Neighbours:
         """The live contacts of both families."""
         return [contact for table in self._tables.values() for contact in table.contacts()]
 
+    def living(self) -> list[Contact]:
+        """The contacts without a last one that is only kept because it is the last."""
+        tables = [table for number, table in self._tables.items() if number not in self._silent]
+        return [contact for table in tables for contact in table.contacts()]
+
     def buckets(self) -> list[BucketView]:
         """The tables bucket by bucket, family by family."""
         return [bucket for table in self._tables.values() for bucket in table.snapshot()]

@@ -6,6 +6,7 @@ is not lost. When to renew runs on the monotonic clock, as all lives do (see `sc
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class Publication(NamedTuple):
 
     def remaining(self, wall: float) -> int:
         """Seconds of life to send along."""
-        return max(0, min(self.lease, int(self.expires_wall - wall)))
+        return max(0, min(self.lease, math.ceil(self.expires_wall - wall)))
 
 
 _COLUMNS = "kind, payload, signature, lease, replicas, expires_wall"

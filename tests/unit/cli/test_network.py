@@ -29,7 +29,7 @@ async def test_peers_are_a_line_each_with_times(tmp_path: Path) -> None:
     async with served(tmp_path):
         lines = (await asked(tmp_path, "peers")).stdout.splitlines()
         assert lines[0].split() == ["id", "address", "rtt", "known", "for", "last", "answer"]
-        assert lines[1].split()[:4] == [ID[:8], "192.0.2.7:7420", "12.3", "ms"]
+        assert lines[1].split()[:4] == [ID, "192.0.2.7:7420", "12.3", "ms"]
         full = (await asked(tmp_path, "peers", "--full")).stdout
         assert f"kadnet://{ID}@192.0.2.7:7420" in full
         found = json.loads((await asked(tmp_path, "peers", "--json")).stdout)

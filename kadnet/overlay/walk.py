@@ -104,6 +104,7 @@ class Walk:
             self._done.set()  # also when cancelled: what still comes in is neither verified nor paged through
             self._lookup.stop()
             self._handle.stop()
+            self._calls.clear()  # they know this walk: see Handle.stop
         return self._lookup.outcome()
 
     def advance(self, now: float) -> tuple[list[Ask], float | None]:

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from kadnet.errors import DataDirError, StorageFailed
+from kadnet.errors import DataDirError, ProtocolError, StorageFailed
 
 T = TypeVar("T")
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -72,7 +72,13 @@ class Database:
         self._closed = False
         self._writer = self._open(migrations)
         # A second connection, so that reads do not wait for a transaction under way; in memory there is only one.
-        self._reader = self._writer if path is None else _connect(path, precious)
+        self._reader = self._writer
+        if path is not None:
+            try:
+                self._reader = _connect(path, precious)
+            except (sqlite3.Error, OSError) as error:
+                self._writer.close()
+                raise self._unopened(error) from None
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """The rows of a query, inline. StorageFailed when the disk or the file does not answer."""
@@ -89,12 +95,19 @@ class Database:
         self._wake.set()
         return True
 
-    async def write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a write and wait for its commit. Once queued it is done even when the caller is cancelled."""
+    async def write(
+        self, operation: Callable[[sqlite3.Connection], T], *, after: Callable[[], object] | None = None
+    ) -> T:
+        """Do a write and wait for its commit. Once queued it is done even when the caller is cancelled.
+
+        `after` is called right behind the commit, whether anybody still waits or not: there a cache is told.
+        """
         finished = trio.Event()
         results: list[T | StorageFailed] = []
 
         def done(result: T | StorageFailed) -> None:
+            if after is not None:
+                after()
             results.append(result)
             finished.set()
 
@@ -145,17 +158,20 @@ class Database:
             job.done(result)
 
     def _commit(self, batch: list[_Job[Any]]) -> list[Any]:
-        """One transaction for all; when that fails, one for each, so that one bad write fails alone."""
+        """One transaction for all; when that fails, one for each, so that one bad write fails alone.
+
+        A ProtocolError here is a row whose bytes are not what was once stored in it.
+        """
         try:
             return self._transaction(batch)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ProtocolError) as error:
             if len(batch) == 1:
                 return [StorageFailed(f"{self._name} cannot be written: {error}")]
         results: list[Any] = []
         for job in batch:
             try:
                 results += self._transaction([job])
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ProtocolError) as error:
                 results.append(StorageFailed(f"{self._name} cannot be written: {error}"))
         return results
 
@@ -176,9 +192,11 @@ class Database:
             return self._prepared(migrations)
         try:
             return self._prepared(migrations)
+        except OSError as error:
+            raise self._unopened(error) from None
         except (sqlite3.DatabaseError, _Damaged) as error:
             if isinstance(error, sqlite3.OperationalError) and not _looks_damaged(error):
-                raise DataDirError(f"{self.path} cannot be opened: {error}") from None
+                raise self._unopened(error) from None
             if self._precious:
                 raise DataDirError(
                     f"{self.path} is damaged ({error}) and is left as it is", hint="restore it from a backup"
@@ -190,6 +208,10 @@ class Database:
                     source.replace(str(aside) + suffix)
             self.notes.append(f"{self.path.name} was damaged ({error}); moved to {aside.name}, begun anew")
             return self._prepared(migrations)
+
+    def _unopened(self, error: Exception) -> DataDirError:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return DataDirError(f"{self.path} cannot be opened: {reason}")
 
     def _prepared(self, migrations: Sequence[str]) -> sqlite3.Connection:
         connection = _connect(self.path, self._precious)

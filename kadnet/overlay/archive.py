@@ -8,9 +8,10 @@ verifies. What both rest on (walks, storing, our own records) lives in the neigh
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from kadnet.errors import Conflict, InputError, NotConnected
+from kadnet.errors import Conflict, InputError, Malformed, NotConnected
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.published import Publication, Published, longest_lease
@@ -140,17 +141,19 @@ class Archive:
         replicas = await self._publish(publication)
         return PutOutcome(key, 0, replicas, self._replicas)
 
-    async def renew(self, key: bytes) -> None:
-        """Sign our record under `key` again where it is an entry, and store it with whoever is closest now."""
+    async def renew(self, key: bytes) -> bool:
+        """Sign our record under `key` again where it is an entry, and store it with whoever is closest now.
+
+        Whether anybody took it; also when there was nothing to renew.
+        """
         publication = await self._published.renew(key)
-        if publication is not None:
-            await self._publish(publication)
+        return publication is None or await self._publish(publication) > 0
 
     async def replicate(self, key: bytes) -> None:
         """Offer what we hold under `key` to the closest nodes, as a holder: same bytes, what remains of its life."""
         outcome = await self._walk(key, k=self._replicas).run()
         for held in self._store.get(key):
-            if not held.cached:
+            if not held.cached and held.lapses - self._now() >= 1:
                 await self._storing.store(outcome.closest, parse(held.record), int(held.lapses - self._now()))
         await self._store.replicated(key)
 
@@ -181,7 +184,10 @@ class Archive:
     def _own_records(self, key: Key) -> dict[bytes, Fetched]:
         """What is here: our own publication and what we hold for others."""
         now = self._now()
-        held = {h.publisher: Fetched(parse(h.record), int(h.lapses - now)) for h in self._store.get(key.hash)}
+        held: dict[bytes, Fetched] = {}
+        for one in self._store.get(key.hash):
+            with suppress(Malformed):  # a row that the disk has changed is none
+                held[one.publisher] = Fetched(parse(one.record), int(one.lapses - now))
         own: dict[bytes, Fetched] = {}
         publication = self._published.get(key.hash)
         if publication is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from kadnet.errors import KadnetError, StorageFailed
+from kadnet.errors import KadnetError, ProtocolError, StorageFailed
 from kadnet.overlay.archive import Archive
 from kadnet.overlay.published import Published
 from kadnet.overlay.store import RecordStore
@@ -22,7 +22,8 @@ from kadnet.pump import Handle, Pump
 
 @dataclass(slots=True)
 class HousekeepingCounters:
-    """`renewed`, `replicated`: records; `refreshed`: rounds of walks through the buckets; `failed`: of all of these."""
+    """`renewed`, `replicated`: records; `refreshed`: rounds of walks through the buckets; `failed`: of all of these,
+    renewals that nobody took among them."""
 
     renewed: int = 0
     replicated: int = 0
@@ -106,17 +107,20 @@ class Housekeeping:
         try:
             if isinstance(action, Sweep):
                 await self._store.sweep()
+                await self._published.sweep()
             elif isinstance(action, Refresh):
                 await self._refresh(action.age)
                 self.counters.refreshed += 1
             elif isinstance(action, Renew):
-                await self._archive.renew(action.key)
-                self.counters.renewed += 1
+                if await self._archive.renew(action.key):
+                    self.counters.renewed += 1
+                else:
+                    self.counters.failed += 1
                 self.look_in_time()
             elif isinstance(action, Replicate):
                 await self._archive.replicate(action.key)
                 self.counters.replicated += 1
-        except KadnetError:
+        except (KadnetError, ProtocolError):  # the latter from a row that the disk has changed
             self.counters.failed += 1
         finally:
             if not isinstance(action, Sweep):

@@ -161,6 +161,9 @@ class Overlay:
             contacts=self._contacts,
             starts=self.neighbours.starts,
             settings=tuning.lookup,
+            page_wait=tuning.page_wait,
+            page_limit=tuning.page_limit,
+            max_entries=tuning.max_entries,
             own_id=identity.public,
             network=network,
         )

@@ -9,15 +9,22 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from kadnet.bounded import Bounded
-from kadnet.errors import Conflict, StorageFailed
+from kadnet.errors import Conflict, Malformed, StorageFailed
 from kadnet.identity.keys import Identity
 from kadnet.storage import Database
-from kadnet.wire.keys import Key
-from kadnet.wire.kinds import BLOB, KINDS
+from kadnet.wire.keys import Key, blob_key
+from kadnet.wire.kinds import BLOB, DAY, KINDS
 from kadnet.wire.records import MAX_SEQ, Entry, Parsed, Record, blob, parse, sign_entry
+
+NEVER = 1e300
+"""Seconds until something that does not come."""
+
+FORGET_AFTER = 14 * DAY
+"""Seconds after its end for which a deletion of ours is remembered: floors of holders last half of that."""
 
 
 class Publication(NamedTuple):
@@ -65,19 +72,24 @@ class Published:
             publication = self._read[key]
         else:
             rows = self._database.read(f"SELECT {_COLUMNS} FROM published WHERE key = ?", (key,))
-            publication = self._read[key] = _publication(rows[0]) if rows else None
+            publication = None
+            with suppress(Malformed):  # a row that the disk has changed is none
+                publication = _publication(rows[0]) if rows else None
+            self._read[key] = publication
         if publication is None or publication.expires_wall <= self._wall():
             return None
         return publication
 
     def count(self) -> int:
-        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM published")
+        """How many records of our own are kept up."""
+        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM published WHERE expires_wall > 0")
         return rows[0][0]
 
     async def put_blob(self, data: bytes, lease: int) -> Publication:
         """Keep a blob of our own for `lease` seconds, again if we had it."""
         record, now = blob(data), self._now()
-        return await self._saved(lambda connection: self._save(connection, record, b"", 0, data, lease, now))
+        key = blob_key(data)
+        return await self._saved(key, lambda connection: self._save(connection, record, b"", 0, data, lease, now))
 
     async def put_entry(
         self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None
@@ -97,11 +109,13 @@ class Published:
             if if_seq is not None and if_seq != (highest or 0):
                 found = "no entry" if highest is None else f"seq {highest}"
                 raise _Refused(Conflict(f"{key} is at {found}, not at seq {if_seq}", seq=highest))
-            seq = 1 if highest is None else min(highest + 1, MAX_SEQ)
+            if highest == MAX_SEQ:
+                raise _Refused(Conflict(f"{key} is at the last seq there is and can be written no more", seq=highest))
+            seq = 1 if highest is None else highest + 1
             record = self._sign(key.kind, key.name_hash, seq, value, lease)
             return self._save(connection, record, key.name_hash, seq, value, lease, now)
 
-        return await self._saved(write)
+        return await self._saved(key.hash, write)
 
     async def renew(self, key: bytes) -> Publication | None:
         """Sign our entry under `key` again: same seq, later `expires`. None when it is gone."""
@@ -119,7 +133,7 @@ class Published:
             return self._save(connection, record, name_hash, seq, value, lease, now)
 
         try:
-            return await self._saved(write)
+            return await self._saved(key, write)
         except _Gone:
             return None
 
@@ -130,16 +144,31 @@ class Published:
             lambda connection: connection.execute(
                 "UPDATE published SET replicas = ?, remaining = ?, noted = ?, renews = ? WHERE key = ? AND seq = ?",
                 (replicas, *times, key, seq),
-            )
+            ),
+            after=lambda: self._read.pop(key, None),
         )
-        self._read.pop(key, None)
 
     async def superseded(self, key: bytes, seq: int) -> None:
-        """A holder has a newer entry of ours, signed elsewhere with our key: this one is not kept up any more."""
+        """A newer entry of ours, signed elsewhere with our key, is out there: this one is not kept up any more.
+
+        Its seq is remembered: the next put stands above it, come what may.
+        """
         await self._database.write(
-            lambda connection: connection.execute("DELETE FROM published WHERE key = ? AND seq = ?", (key, seq))
+            lambda connection: connection.execute(
+                "UPDATE published SET expires_wall = 0, remaining = ?1, renews = ?1 WHERE key = ?2 AND seq = ?3",
+                (NEVER, key, seq),
+            ),
+            after=lambda: self._read.pop(key, None),
         )
-        self._read.pop(key, None)
+
+    async def sweep(self) -> None:
+        """Forget deletions that are so long past that no holder can remember what they took back."""
+        long_ago = self._wall() - FORGET_AFTER
+        await self._database.write(
+            lambda connection: connection.execute(
+                "DELETE FROM published WHERE expires_wall < ? AND expires_wall > 0 AND value IS NULL", (long_ago,)
+            )
+        )
 
     def due(self, limit: int) -> list[bytes]:
         """Keys to renew or to store at last, the longest waiting first.
@@ -198,7 +227,7 @@ class Published:
         )
         return Publication(parsed, lease, 0, expires)
 
-    async def _saved(self, write: Callable[[sqlite3.Connection], Publication]) -> Publication:
+    async def _saved(self, key: bytes, write: Callable[[sqlite3.Connection], Publication]) -> Publication:
         """Run a write that may refuse; a refusal must not roll back the others of its batch."""
 
         def guarded(connection: sqlite3.Connection) -> Publication | Exception:
@@ -207,10 +236,9 @@ class Published:
             except _Refused as refused:
                 return refused.error
 
-        result = await self._database.write(guarded)
+        result = await self._database.write(guarded, after=lambda: self._read.pop(key, None))
         if isinstance(result, Exception):
             raise result
-        self._read.pop(result.parsed.key, None)
         return result
 
 

@@ -69,7 +69,10 @@ class OverlaySettings:
 class Tuning:
     """The bounds and paces of the room. `first_join`: seconds for which put and get wait for the first attempt to join.
 
-    `max_published`: records of our own kept and renewed. `join_pause`: seconds from the first contact to the
+    `page_wait`: seconds for which a get waits for further pages of a
+    shared key that bring nothing new, once its walk is over; `page_limit`: for all of them, 64 pages at 300 ms each.
+    `max_entries`: of one key that a get keeps, four times what one holder may have. `max_published`: records of
+    our own kept and renewed. `join_pause`: seconds from the first contact to the
     first walk, in which the others of the list may answer too. `get_quorum`: the share of the closest whose answers end
     a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
     """
@@ -77,6 +80,9 @@ class Tuning:
     first_join: float = 10.0
     join_pause: float = 0.05
     get_quorum: float = 0.75
+    page_wait: float = 2.0
+    page_limit: float = 20.0
+    max_entries: int = 256
     max_published: int = 100_000
     lookup: LookupSettings = field(default_factory=LookupSettings)
     table: TableSettings = field(default_factory=TableSettings)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from kadnet.bounded import Bounded
-from kadnet.errors import StorageFailed
+from kadnet.errors import Malformed, StorageFailed
 from kadnet.overlay import floors, schema
 from kadnet.overlay.floors import FloorSettings
 from kadnet.overlay.schema import Moment
@@ -71,6 +71,7 @@ class StoreCounters:
     evicted: int = 0
     failed: int = 0
     unreadable: int = 0
+    damaged: int = 0
 
 
 Done = Callable[[Status, int], object]
@@ -226,7 +227,7 @@ class RecordStore:
             return verdict
         size = len(parsed.record.payload) + len(parsed.record.signature) + self._settings.record_overhead
         first = next((standing for standing in shelf if standing.publisher == publisher), None)
-        if not self._has_room(connection, parsed, size, prefix if first is None else first.prefix):
+        if not self._has_room(connection, at, parsed, size, prefix if first is None else first.prefix):
             return Verdict(Act.REFUSE, Status.FULL)
         if verdict.evict is not None:
             self._take_away(connection, at, key, verdict.evict, lapsed=False)
@@ -248,7 +249,7 @@ class RecordStore:
                 at.wall,
                 at.now + remaining,
                 prefix if first is None else first.prefix,
-                cached,
+                cached and (first is None or first.cached),  # a copy makes no copy of what we hold in earnest
                 arrived,
                 at.replicate,
                 size,
@@ -267,7 +268,12 @@ class RecordStore:
             if lapses <= at.now:
                 self._take_away(connection, at, key, publisher, lapsed=True)
                 continue
-            rank = Rank(*parse(Record(kind, payload, signature)).rank)
+            try:
+                rank = Rank(*parse(Record(kind, payload, signature)).rank)
+            except Malformed:  # the disk changed it: nobody can use it any more
+                self.counters.damaged += 1
+                connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher))
+                continue
             shelf.append(Standing(publisher, rank, prefix, bool(cached), arrived))
         return shelf
 
@@ -284,7 +290,7 @@ class RecordStore:
             (remaining, at.wall, at.now + remaining, key, publisher),
         )
 
-    def _has_room(self, connection: sqlite3.Connection, parsed: Parsed, size: int, prefix: bytes) -> bool:
+    def _has_room(self, connection: sqlite3.Connection, at: Moment, parsed: Parsed, size: int, prefix: bytes) -> bool:
         """Whether a record of `size` fits, in place of the older one of the same publisher where there is one."""
         settings = self._settings
         place = (parsed.key, parsed.publisher)
@@ -308,7 +314,7 @@ class RecordStore:
             ).fetchone()
             if row is None:
                 return False
-            connection.execute("DELETE FROM records WHERE key = ? AND publisher = ?", row)
+            self._take_away(connection, at, *row, lapsed=False)
         return True
 
     def _next_arrival(self, connection: sqlite3.Connection) -> int:

@@ -20,7 +20,7 @@ from kadnet.kademlia.lookup import Ask, Lookup, LookupOutcome, LookupSettings
 from kadnet.overlay.calls import Call
 from kadnet.overlay.peers import ContactBook
 from kadnet.overlay.rpc import Rpc
-from kadnet.pump import Pump
+from kadnet.pump import Pump, Timer
 from kadnet.wire import messages
 from kadnet.wire.kinds import BLOB
 from kadnet.wire.messages import Carried, FindNode, FindValue, Nodes, Values
@@ -48,6 +48,9 @@ class Means:
     contacts: ContactBook
     starts: Callable[[int, int, int], list[Contact]]  # (family, target, count): whom to ask first
     settings: LookupSettings
+    page_wait: float  # seconds to wait for further pages that bring nothing new, once the walk itself is over
+    page_limit: float  # and for all of them
+    max_entries: int  # records of one key that a walk keeps
     own_id: bytes
     network: bytes
 
@@ -80,6 +83,9 @@ class Walk:
         self._done = trio.Event()
         self._calls: dict[bytes, Call] = {}
         self._extra = 0
+        self._page_timer: Timer | None = None
+        self._pages_end: float | None = None
+        self._news_at = 0.0
         self._seen: set[tuple[bytes, bytes]] = set()
         self.records: dict[bytes, Fetched] = {}
         self.cached_only: dict[bytes, Fetched] = {}
@@ -104,15 +110,31 @@ class Walk:
             self._done.set()  # also when cancelled: what still comes in is neither verified nor paged through
             self._lookup.stop()
             self._handle.stop()
+            if self._page_timer is not None:
+                self._page_timer.cancel()
             self._calls.clear()  # they know this walk: see Handle.stop
         return self._lookup.outcome()
 
     def advance(self, now: float) -> tuple[list[Ask], float | None]:
         """The lookup, for the pump; here so that a walk which ends by a timer is noticed like any other."""
         decided = self._lookup.advance(now)
-        if self._lookup.done and (not self._extra or self._lookup.reason == FOUND):
-            self._done.set()
+        if self._lookup.done and not self._done.is_set():
+            if not self._extra or self._lookup.reason == FOUND:
+                self._done.set()
+            elif self._pages_end is None:
+                self._news_at = now
+                self._pages_end = now + self._means.page_limit
+                self._wait_for_pages()
         return decided
+
+    def _wait_for_pages(self) -> None:
+        """Pages may go on after the walk while they bring something new, and not for ever."""
+        now, end = self._means.now(), self._pages_end or 0.0
+        until = min(self._news_at + self._means.page_wait, end)
+        if now >= until:
+            self._done.set()
+        else:
+            self._page_timer = self._means.pump.call_at(until, self._wait_for_pages)
 
     def _advance(self) -> None:
         self._handle.kick()
@@ -223,11 +245,15 @@ class Walk:
                 parsed = parse(record.record)
             except Malformed:
                 continue
+            if len(self.records) + len(self.cached_only) >= self._means.max_entries:
+                if parsed.publisher not in self.records and parsed.publisher != self._means.own_id:
+                    continue
             if parsed.key != self._key or not is_current(parsed, self._means.wall()):
                 continue
             if is_authentic(parsed, self._means.network):
                 shelf = self.cached_only if record.cached and self._kind != BLOB else self.records
                 _keep_newest(shelf, Fetched(parsed, record.remaining))
+                self._news_at = self._means.now()
 
     def _promote(self, record: Carried) -> None:
         """A record known from a cached copy is now seen with a holder in earnest."""

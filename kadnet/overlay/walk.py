@@ -95,8 +95,10 @@ class Walk:
         if k is not None or quorum is not None:
             settings = _adapted(settings, k or settings.k, quorum or settings.quorum)
         known = list(seeds)
+        # A blob mostly comes from the first who are asked: the others would be looked up and ranked for nothing.
+        starts = messages.MAX_CONTACTS // 2 if value_kind == BLOB else max(settings.k, messages.MAX_CONTACTS)
         for family in self._flags_families:
-            known += means.starts(family, target, max(settings.k, messages.MAX_CONTACTS))
+            known += means.starts(family, target, starts)
         known = self._worth_asking(known, means.now())
         self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
         self._handle = means.pump.add(self, self._perform)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -87,8 +88,19 @@ def say_json(shape: Any) -> None:
 
 
 def report(error: KadnetError) -> None:
-    """The one line on stderr."""
-    click.echo(f"kadnet: {printable(str(error), 1000)}; {printable(hint_of(error), 500)}", err=True)
+    """The one line on stderr. Where that cannot be written the exit code says it alone."""
+    try:
+        click.echo(f"kadnet: {printable(str(error), 1000)}; {printable(hint_of(error), 500)}", err=True)
+    except OSError:
+        let_go(sys.stderr)
+
+
+def let_go(stream: TextIO) -> None:
+    """Let what `stream` still holds go nowhere. It cannot be written, and the interpreter would try it once more at
+    its end, and end with a code of its own."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def fail(error: KadnetError) -> NoReturn:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from kadnet.cli.common import report
+from kadnet.cli.common import let_go, report
 from kadnet.errors import KadnetError, meaning
 from kadnet.version import VERSION
 
@@ -113,8 +112,8 @@ class Kadnet(click.Group):
 
 
 def _seen_enough() -> NoReturn:
-    """Whoever read our output has closed it. The interpreter flushes once more at its end: let that go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Whoever read our output has closed it."""
+    let_go(sys.stdout)
     raise click.exceptions.Exit(0)
 
 

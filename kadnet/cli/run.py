@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kadnet.cli.common import Request, say, say_json, verb
+from kadnet.cli.common import Request, let_go, say, say_json, verb
+from kadnet.errors import KadnetError
 from kadnet.identity.address import parse_address, parse_listen
 
 if TYPE_CHECKING:
@@ -59,11 +60,22 @@ def run(request: Request, listen: str | None, bootstrap: tuple[str, ...], log_le
             else:
                 say(f"ready {line.address}")
         except BrokenPipeError:
+            let_go(sys.stdout)
             log.warning("nobody reads the ready line")
+        except OSError as error:
+            let_go(sys.stdout)
+            raise KadnetError(
+                f"cannot write the ready line: {error.strerror or error}", hint="check where the output goes"
+            ) from error
 
     log = make_logger(sys.stderr, log_level, as_json=log_json)
 
     async def live() -> int:
         return await run_daemon(request.data_dir, bootstrap=bootstrap, listen=listen, log=log, ready=ready)
 
-    raise click.exceptions.Exit(trio.run(live))
+    code = trio.run(live)
+    try:
+        sys.stderr.flush()
+    except OSError:  # a log that could not be written
+        let_go(sys.stderr)
+    raise click.exceptions.Exit(code)

@@ -9,6 +9,7 @@ import http.client
 import json
 import shlex
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,21 @@ from kadnet.shapes import PROBLEM_TYPE, Problem, error_of, from_json
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost")
+        self._seconds = timeout
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        # Not Python's timeout: it makes the socket one that does not block, and to such a one a node with a full
+        # backlog says EAGAIN at once. This way the system waits for room, and says EAGAIN after the time.
+        seconds, part = divmod(max(round(self._seconds * 1e6), 1), 1_000_000)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", seconds, part))
+        try:
+            self.sock.connect(str(self._path))
+        except BlockingIOError:
+            raise TimeoutError from None
+        self.sock.settimeout(self._seconds)
 
 
 def exchange(
@@ -50,6 +59,8 @@ def exchange(
             connection.connect()
         except (FileNotFoundError, ConnectionRefusedError):
             raise absent("no node runs on") from None
+        except TimeoutError:
+            raise
         except OSError as error:
             shown = printable(str(control), 300)
             raise DataDirError(f"cannot reach the node at {shown}: {error.strerror or error}") from None

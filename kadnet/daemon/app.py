@@ -31,10 +31,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class AppSettings:
     """`max_body`: bytes of a request; the largest value of today in base64 is 1,200. `at_once`: verbs running at the
-    same time; more wait their turn, so a script in a loop cannot fill the node with walks."""
+    same time; more wait their turn, so a script in a loop cannot fill the node with walks; half of the connections.
+    `read_within`: seconds for a body to come; a process of this machine sends it in one go, and a
+    thousand that never do must not hold the connections for a client's whole minute."""
 
     max_body: int = 128 * 1024
-    at_once: int = 256
+    at_once: int = 64
+    read_within: float = 5.0
 
 
 def make_app(verbs: Verbs, settings: AppSettings | None = None) -> Starlette:
@@ -50,7 +53,7 @@ def make_app(verbs: Verbs, settings: AppSettings | None = None) -> Starlette:
 
     def post(verb: Callable[[Any], Awaitable[Any]], shape: type[Any]) -> Handler:
         async def handle(request: Request) -> Response:
-            wish = shapes.from_json(shape, await _body(request, settings.max_body), strict=True)
+            wish = shapes.from_json(shape, await _body(request, settings), strict=True)
             async with turns:
                 return _json(await verb(wish))
 
@@ -75,15 +78,18 @@ def make_app(verbs: Verbs, settings: AppSettings | None = None) -> Starlette:
     )
 
 
-async def _body(request: Request, limit: int) -> Any:
-    """The JSON of a request's body. InputError when it is too long or no JSON."""
+async def _body(request: Request, settings: AppSettings) -> Any:
+    """The JSON of a request's body. InputError when it is too long, too slow or no JSON."""
     content = bytearray()
     try:
-        async with aclosing(request.stream()) as stream:
-            async for part in stream:
-                content += part
-                if len(content) > limit:
-                    raise InputError(f"the request has more than {limit} bytes")
+        with trio.fail_after(settings.read_within):
+            async with aclosing(request.stream()) as stream:
+                async for part in stream:
+                    content += part
+                    if len(content) > settings.max_body:
+                        raise InputError(f"the request has more than {settings.max_body} bytes")
+    except trio.TooSlowError:
+        raise InputError(f"the request did not come within {settings.read_within:g} seconds") from None
     except ClientDisconnect:
         raise InputError("the request was cut short") from None
     try:

@@ -1,8 +1,8 @@
-"""The control socket: bound so that nobody meets half of it, served by hypercorn, gone before the lock is.
+"""The control socket: bound so that nobody meets half of it, gone before the lock is.
 
 hypercorn would unlink and take over whatever lies at the path of a `unix:` binding, a living server's socket too, and
 leaves the file behind. So the socket is bound here: under a temporary name beside its place, closed to others,
-listening, then renamed; hypercorn gets the descriptor. All that is hypercorn's stands in `_serve`.
+listening, then renamed. What is served on it stands in `connections`.
 """
 
 from __future__ import annotations
@@ -10,31 +10,24 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import hypercorn.trio
 import trio
-from hypercorn.config import Config
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from kadnet.daemon.log import HypercornLog
+from kadnet.daemon.connections import Connections, ConnectionSettings
 from kadnet.errors import DataDirError
 from kadnet.identity.text import printable
 
 
 @dataclass(frozen=True, slots=True)
-class ControlSettings:
-    """`grace`: seconds that requests under way get when the node stops; the whole stop has less than two. `backlog`:
-    connections not yet accepted. `keep_alive`: seconds an idle connection is kept."""
+class ControlSettings(ConnectionSettings):
+    """`backlog`: connections not yet accepted; a loop of scripts must find room. The system may hold it to less."""
 
-    grace: float = 0.5
-    backlog: int = 128
-    keep_alive: float = 5.0
+    backlog: int = 1024
 
 
 @asynccontextmanager
@@ -48,21 +41,38 @@ async def control_socket(
     """
     settings = settings or ControlSettings()
     bound = _bind(path, settings.backlog)
+    ours = _which(path)
     stop = trio.Event()
     left: BaseException | None = None
-    try:
+    with bound:
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(_serve, app, bound.detach(), stop, log, settings))
+            nursery.start_soon(Connections(app, log, settings).serve, bound.dup(), stop)
             try:
                 yield
             except BaseException as error:  # noqa: BLE001  # raised again below, outside the nursery, bare
                 left = error
-            _remove(path)
+            _remove(path, ours)
             stop.set()
-    finally:
-        _remove(path)
+            bound.close()
     if left is not None:
         raise left
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """What tells the file at `path` from any other: a second node may have put its own there, in a folder that was
+    removed and made anew while the first still ran. None when there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _remove(path: Path, ours: tuple[int, int] | None) -> None:
+    # As long as our socket is bound, no other file can have got its number.
+    if ours is not None and _which(path) == ours:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _bind(path: Path, backlog: int) -> socket.socket:
@@ -81,27 +91,3 @@ def _bind(path: Path, backlog: int) -> socket.socket:
         shown = printable(str(path), 300)
         raise DataDirError(f"cannot make the control socket {shown}: {error.strerror or error}") from error
     return bound
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-async def _serve(
-    app: Starlette,
-    descriptor: int,
-    stop: trio.Event,
-    log: FilteringBoundLogger,
-    settings: ControlSettings,
-    *,
-    task_status: trio.TaskStatus[Any],
-) -> None:
-    """hypercorn on a socket that is bound; it owns `descriptor` from here on."""
-    config = Config()
-    config.bind = [f"fd://{descriptor}"]
-    config.backlog = settings.backlog
-    config.graceful_timeout = settings.grace
-    config.keep_alive_timeout = settings.keep_alive
-    config.include_server_header = False
-    config.logger_class = lambda _config: HypercornLog(log)  # type: ignore[assignment, return-value]  # duck-typed there
-    await hypercorn.trio.serve(app, config, shutdown_trigger=stop.wait, task_status=task_status)  # type: ignore[arg-type]  # starlette's app type is looser

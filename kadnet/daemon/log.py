@@ -6,11 +6,11 @@ One logger is made and handed down; nothing is configured globally, since the pr
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 import trio
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from kadnet.events import BootstrapFailed, ContactAdded, ContactLost, Event, Events, Joined
 from kadnet.identity.nodeid import short
@@ -21,17 +21,19 @@ LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
 def make_logger(stream: TextIO, level: Level, *, as_json: bool) -> FilteringBoundLogger:
     """A logger that writes lines of at least `level` to `stream`. Values are quoted, so no peer's text is obeyed."""
+    lines = _Lines(stream)
     last: list[Processor]
     if as_json:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, sort_keys=False)]
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
+        structlog.WriteLogger(cast(TextIO, lines)),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            lines.tell_lost,
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -39,6 +41,32 @@ def make_logger(stream: TextIO, level: Level, *, as_json: bool) -> FilteringBoun
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+class _Lines:
+    """Where lines are written. One that cannot be (whoever read them is gone, the disk is full) is lost and counted,
+    and the next that can be says so: a node does not end for its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, line: str) -> None:
+        try:
+            self._stream.write(line)
+            self._stream.flush()
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    def flush(self) -> None:
+        """`write` has done it."""
+
+    def tell_lost(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        if self._lost:
+            event["lines_lost"] = self._lost
+        return event
 
 
 async def tell(events: Events, log: FilteringBoundLogger) -> None:

@@ -21,7 +21,7 @@ from kadnet.overlay.walk import Fetched, Walk, newest
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import BLOB, KINDS
 from kadnet.wire.messages import Status
-from kadnet.wire.records import parse
+from kadnet.wire.records import Parsed, Record, is_authentic, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Archive:
         published: Published,
         *,
         own_id: bytes,
+        network: bytes,
         replicas: int,
         get_quorum: float,
         serves: bool,
@@ -81,6 +82,7 @@ class Archive:
         self._store = store
         self._published = published
         self._own_id = own_id
+        self._network = network
         self._replicas = replicas
         self._get_quorum = get_quorum
         self._serves = serves
@@ -153,8 +155,11 @@ class Archive:
         """Offer what we hold under `key` to the closest nodes, as a holder: same bytes, what remains of its life."""
         outcome = await self._walk(key, k=self._replicas).run()
         for held in self._store.get(key):
-            if not held.cached and held.lapses - self._now() >= 1:
-                await self._storing.store(outcome.closest, parse(held.record), int(held.lapses - self._now()))
+            parsed = self._sound(held.record, key)
+            if parsed is None:
+                await self._store.drop_damaged(key, held.publisher)
+            elif not held.cached and held.lapses - self._now() >= 1:
+                await self._storing.store(outcome.closest, parsed, int(held.lapses - self._now()))
         await self._store.replicated(key)
 
     async def _store_with(self, closest: tuple[Contact, ...], publication: Publication) -> StoreOutcome:
@@ -181,16 +186,25 @@ class Archive:
         again = publication.lease / 2 if replicas else 60.0 if met else 0.0
         await self._published.stored(publication.parsed.key, publication.parsed.seq, replicas, again)
 
+    def _sound(self, record: Record, key: bytes) -> Parsed | None:
+        """A record from our own disk, proved like one from a peer: what the disk has changed is none."""
+        with suppress(Malformed):
+            parsed = parse(record)
+            if parsed.key == key and is_authentic(parsed, self._network):
+                return parsed
+        return None
+
     def _own_records(self, key: Key) -> dict[bytes, Fetched]:
         """What is here: our own publication and what we hold for others."""
         now = self._now()
         held: dict[bytes, Fetched] = {}
         for one in self._store.get(key.hash):
-            with suppress(Malformed):  # a row that the disk has changed is none
-                held[one.publisher] = Fetched(parse(one.record), int(one.lapses - now))
+            parsed = self._sound(one.record, key.hash)
+            if parsed is not None:
+                held[one.publisher] = Fetched(parsed, int(one.lapses - now))
         own: dict[bytes, Fetched] = {}
         publication = self._published.get(key.hash)
-        if publication is not None:
+        if publication is not None and self._sound(publication.parsed.record, key.hash) is not None:
             own[publication.parsed.publisher] = Fetched(publication.parsed, publication.remaining(self._wall()))
         return newest((held, own))
 

@@ -173,6 +173,7 @@ class Overlay:
             self._store,
             self._published,
             own_id=identity.public,
+            network=network,
             replicas=settings.replicas,
             get_quorum=tuning.get_quorum,
             serves=settings.serves,

@@ -124,11 +124,14 @@ class Published:
 
         def write(connection: sqlite3.Connection) -> Publication:
             row = connection.execute(
-                "SELECT kind, name_hash, seq, value, lease FROM published WHERE key = ?", (key,)
+                "SELECT kind, name_hash, seq, value, lease FROM published WHERE key = ? AND expires_wall > 0", (key,)
             ).fetchone()
             if row is None:
                 raise _Refused(_Gone())
             kind, name_hash, seq, value, lease = row
+            if kind == BLOB and blob_key(value) != key:  # the disk has changed it
+                connection.execute("DELETE FROM published WHERE key = ?", (key,))
+                raise _Refused(_Gone())
             record = blob(value) if kind == BLOB else self._sign(kind, name_hash, seq, value, lease)
             return self._save(connection, record, name_hash, seq, value, lease, now)
 
@@ -151,22 +154,28 @@ class Published:
     async def superseded(self, key: bytes, seq: int) -> None:
         """A newer entry of ours, signed elsewhere with our key, is out there: this one is not kept up any more.
 
-        Its seq is remembered: the next put stands above it, come what may.
+        Its seq is remembered: the next put stands above it, come what may. So many are remembered as may be published.
         """
-        await self._database.write(
-            lambda connection: connection.execute(
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
                 "UPDATE published SET expires_wall = 0, remaining = ?1, renews = ?1 WHERE key = ?2 AND seq = ?3",
                 (NEVER, key, seq),
-            ),
-            after=lambda: self._read.pop(key, None),
-        )
+            )
+            connection.execute(
+                "DELETE FROM published WHERE expires_wall = 0 AND key NOT IN"
+                " (SELECT key FROM published WHERE expires_wall = 0 ORDER BY noted DESC LIMIT ?)",
+                (self.max_records,),
+            )
+
+        await self._database.write(write, after=lambda: self._read.pop(key, None))
 
     async def sweep(self) -> None:
         """Forget deletions that are so long past that no holder can remember what they took back."""
         long_ago = self._wall() - FORGET_AFTER
         await self._database.write(
             lambda connection: connection.execute(
-                "DELETE FROM published WHERE expires_wall < ? AND expires_wall > 0 AND value IS NULL", (long_ago,)
+                "DELETE FROM published WHERE expires_wall > 0 AND expires_wall < ? AND value IS NULL", (long_ago,)
             )
         )
 
@@ -205,7 +214,9 @@ class Published:
     ) -> Publication:
         parsed = parse(record)
         wall = self._wall()
-        count = connection.execute("SELECT count(*) FROM published WHERE key != ?", (parsed.key,)).fetchone()[0]
+        (count,) = connection.execute(
+            "SELECT count(*) FROM published WHERE key != ? AND expires_wall > 0", (parsed.key,)
+        ).fetchone()
         if count >= self.max_records:
             raise _Refused(StorageFailed(f"this node has published {count} records and can keep no more"))
         expires = wall + lease

@@ -95,6 +95,7 @@ class RecordStore:
         self._wall = wall
         self._rng = rng
         self._read: Bounded[bytes, list[Held]] = Bounded(settings.read_cache)
+        self._outdated: list[bytes] = []  # other keys that a write has changed; filled in the writer's thread
         self.counters = StoreCounters()
 
     async def open(self) -> None:
@@ -154,6 +155,8 @@ class RecordStore:
 
         def finished(verdict: Verdict | StorageFailed) -> None:
             self._read.pop(parsed.key, None)
+            while self._outdated:
+                self._read.pop(self._outdated.pop(), None)
             if isinstance(verdict, StorageFailed):
                 self.counters.failed += 1
                 done(Status.FAILED, 0)
@@ -166,6 +169,16 @@ class RecordStore:
             done(verdict.status, verdict.seq)
 
         return self._database.submit(store, finished)
+
+    async def drop_damaged(self, key: bytes, publisher: bytes) -> None:
+        """Take away a record that is not any more what was stored: the disk has changed it."""
+        self.counters.damaged += 1
+        await self._database.write(
+            lambda connection: connection.execute(
+                "DELETE FROM records WHERE key = ? AND publisher = ?", (key, publisher)
+            ),
+            after=lambda: self._read.pop(key, None),
+        )
 
     async def sweep(self) -> int:
         """Drop what has lapsed, leaving floors, and floors that have done their time. Returns the rows that went."""
@@ -315,6 +328,7 @@ class RecordStore:
             if row is None:
                 return False
             self._take_away(connection, at, *row, lapsed=False)
+            self._outdated.append(row[0])
         return True
 
     def _next_arrival(self, connection: sqlite3.Connection) -> int:

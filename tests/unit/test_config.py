@@ -105,6 +105,13 @@ def test_an_unknown_section_is_answered_with_the_nearest() -> None:
         assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize("text", ["listen = '0.0.0.0:7420'", "ovrlay = 1", "x = []"])
+def test_a_name_outside_of_any_section_is_told_which_sections_there_are(text: str) -> None:
+    with pytest.raises(InputError, match="stands in no section") as caught:
+        config.check_sections(config.parse(text), ["overlay", "links"])
+    assert caught.value.hint == "put it below [links] or [overlay]"
+
+
 @pytest.mark.parametrize("text", ["overlay = 1", "overlay = []", "[[overlay]]"])
 def test_a_section_is_a_section(text: str) -> None:
     with pytest.raises(InputError, match=r"\[overlay\] must be a section"):

@@ -182,11 +182,14 @@ async def test_a_write_that_is_queued_is_done_although_its_caller_is_cancelled(t
     database = Database(tmp_path / "rows.db", MIGRATIONS, offload=disk)
     async with trio.open_nursery() as nursery:
         await nursery.start(database.run)
+        told: list[list[int]] = []
         with trio.move_on_after(0):
-            await database.write(insert(1))
+            await database.write(insert(1), after=lambda: told.append(rows(database)))
+        assert told == []
         disk.open.set()
         await trio.testing.wait_all_tasks_blocked()
         assert rows(database) == [1]
+        assert told == [[1]]  # right behind the commit, though nobody waits
         nursery.cancel_scope.cancel()
     database.close()
 

@@ -1,5 +1,8 @@
+# ruff: noqa: TID251 - a Unix socket of this machine, as the client itself has it
+
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,6 +108,29 @@ async def test_for_the_default_data_dir_the_hint_is_short(tmp_path: Path, monkey
 async def test_a_socket_that_a_crash_left_means_no_node(tmp_path: Path) -> None:
     _bind(control_path(tmp_path), 1).close()
     assert isinstance(await failing(Client(tmp_path).status), NoNode)
+
+
+async def test_a_node_with_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+    path = control_path(tmp_path)
+    listening = _bind(path, 0)
+    with listening, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as fills:
+        fills.connect(str(path))  # a backlog of 0 has room for one
+        settings = ClientSettings(timeout=0.2)
+        assert "did not answer within 0.2 seconds" in str(await failing(Client(tmp_path, settings).status))
+        came: list[KadnetError] = []
+
+        async def ask() -> None:
+            came.append(await failing(Client(tmp_path).status))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            listening.accept()[0].close()
+            listening.setblocking(False)
+            with trio.socket.from_stdlib_socket(listening.dup()) as taken:
+                connection, _ = await taken.accept()
+                assert (await connection.recv(100)).startswith(b"GET /v1/status")
+                connection.close()
+    assert "stopped before it answered" in str(came[0])
 
 
 async def test_what_is_no_socket_is_named(tmp_path: Path) -> None:

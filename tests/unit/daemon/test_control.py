@@ -66,6 +66,24 @@ async def test_a_request_that_hangs_is_cut_off_after_its_grace(
     await stream.aclose()
 
 
+async def test_the_socket_of_a_second_node_at_the_path_is_left_alone(tmp_path: Path) -> None:
+    ends = trio.Event()
+
+    async def first(task_status: trio.TaskStatus[None]) -> None:
+        async with served(tmp_path):
+            task_status.started()
+            await ends.wait()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(first)
+        (tmp_path / SOCKET).unlink()  # as when the data directory is removed and made anew
+        async with served(tmp_path):
+            ends.set()
+            await trio.testing.wait_all_tasks_blocked()
+            await (await trio.open_unix_socket(str(tmp_path / SOCKET))).aclose()
+    assert names(tmp_path) == []
+
+
 async def test_the_file_is_gone_before_requests_get_their_grace(tmp_path: Path) -> None:
     node = FakeNode()
     node.hangs = True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 
@@ -31,6 +32,30 @@ def test_a_value_of_a_peer_is_quoted() -> None:
     make_logger(stream, "info", as_json=False).info("said", text="\x1b[2J\nforged line")
     assert "\x1b[2J" not in stream.getvalue()
     assert stream.getvalue().count("\n") == 1
+
+
+class FullDisk(io.StringIO):
+    """A stream that cannot be written as long as it is full."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_lines_that_cannot_be_written_are_counted_in_the_next_that_can() -> None:
+    stream = FullDisk()
+    log = make_logger(stream, "info", as_json=True)
+    log.info("one")
+    log.info("two")
+    stream.full = False
+    log.info("three")
+    log.info("four")
+    three, four = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (three["event"], three["lines_lost"]) == ("three", 2)
+    assert "lines_lost" not in four
 
 
 async def test_what_hypercorn_says_is_in_the_same_log_and_its_chatter_is_debug() -> None:

@@ -50,6 +50,13 @@ async def test_a_node_serves_says_ready_and_stops_on_sigterm(tmp_path: Path) -> 
     assert json.loads((tmp_path / "identity.json").read_text())["id"] == ready.id
 
 
+async def test_a_node_whose_terminal_goes_stops_like_on_sigterm(tmp_path: Path) -> None:
+    code, _, _ = await live(tmp_path, signal.SIGHUP)
+    assert code == 0
+    assert not (tmp_path / "control.sock").exists()
+    assert (tmp_path / "node.lock").read_text() == ""
+
+
 async def test_an_interrupted_node_ends_with_130_and_keeps_its_identity(tmp_path: Path) -> None:
     code, first, _ = await live(tmp_path, signal.SIGINT)
     assert code == 130

@@ -20,7 +20,7 @@ async def test_what_one_puts_another_gets(lab: Lab) -> None:
 @in_lab
 async def test_a_short_lease_of_a_live_publisher_never_lapses(lab: Lab) -> None:
     nodes = await lab.overlay(4)
-    await nodes[1].overlay.put(Key.shared("service"), b"here", lease=30)
+    await nodes[1].overlay.put(Key.shared("service"), b"here", lease=20)
     missed = []
     for _ in range(60):
         await trio.sleep(5)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -13,11 +15,11 @@ from kadnet.errors import Conflict, StorageFailed
 from kadnet.lab import VirtualWall, run_until
 from kadnet.overlay import schema
 from kadnet.overlay.published import Published
-from kadnet.storage import Database
+from kadnet.storage import Database, Offload
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY, HOUR
 from kadnet.wire.messages import Status
-from kadnet.wire.records import Entry
+from kadnet.wire.records import MAX_SEQ, Entry
 from tests.unit.overlay.bench import inline, on_virtual_time
 from tests.unit.overlay.builders import CALM, PUBLIC, Lab, contact_of, entry, identity, in_lab, values
 
@@ -31,8 +33,10 @@ def entry_of(published: Published) -> Entry:
     return publication.parsed.entry
 
 
-def open_published(path: Path | None, wall: VirtualWall, nursery: trio.Nursery) -> tuple[Published, Database]:
-    database = Database(path, schema.MIGRATIONS, offload=inline)
+def open_published(
+    path: Path | None, wall: VirtualWall, nursery: trio.Nursery, offload: Offload = inline
+) -> tuple[Published, Database]:
+    database = Database(path, schema.MIGRATIONS, offload=offload)
     nursery.start_soon(database.run)
     now = trio.current_time
     return Published(database, identity("me"), PUBLIC, now=now, wall=wall, max_records=3, read_cache=16), database
@@ -141,6 +145,79 @@ async def test_only_the_entry_that_was_overtaken_is_dropped() -> None:
         await published.superseded(X.hash, 2)
         assert published.get(X.hash) is None
         assert published.count() == 0
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+async def slowly(work: Callable[[], Any]) -> Any:
+    await trio.sleep(1)
+    return work()
+
+
+@on_virtual_time
+async def test_a_put_that_is_cancelled_while_it_is_written_is_shown_all_the_same(tmp_path: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(tmp_path / "r.db", VirtualWall(), nursery, slowly)
+        await published.put_entry(X, b"old", DAY, None, None)
+        assert entry_of(published).value == b"old"
+        with trio.move_on_after(0.5) as scope:
+            await published.put_entry(X, b"new", DAY, None, None)
+        assert scope.cancelled_caught
+        assert entry_of(published).value == b"old"
+        await trio.sleep(2)
+        assert entry_of(published).value == b"new"
+        with trio.move_on_after(0.5):
+            await published.stored(X.hash, 2, 7, 1000.0)
+        await trio.sleep(2)
+        assert (publication := published.get(X.hash)) is not None
+        assert publication.replicas == 7
+        with trio.move_on_after(0.5):
+            await published.superseded(X.hash, 2)
+        await trio.sleep(2)
+        assert published.get(X.hash) is None
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@on_virtual_time
+async def test_a_seq_that_was_overtaken_is_never_used_again(tmp_path: Path) -> None:
+    """Also when nobody holds anything any more, a month and a restart later."""
+    wall = VirtualWall()
+    for met, seq in ((6, 7), (None, 8)):
+        async with trio.open_nursery() as nursery:
+            published, database = open_published(tmp_path / "r.db", wall, nursery)
+            assert (await published.put_entry(X, b"v", DAY, met, None)).parsed.seq == seq
+            await published.superseded(X.hash, seq)
+            assert published.get(X.hash) is None
+            assert (published.count(), published.due(9)) == (0, [])
+            await trio.sleep(30 * DAY - 1)
+            await published.sweep()
+            nursery.cancel_scope.cancel()
+        database.close()
+
+
+@on_virtual_time
+async def test_a_deletion_is_remembered_for_two_weeks_after_its_end() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        for slept, seq in ((0, 1), (14 * DAY, 2), (16 * DAY, 1)):
+            await trio.sleep(slept)
+            await published.sweep()
+            assert (await published.put_entry(X, None, DAY, None, None)).parsed.seq == seq
+        nursery.cancel_scope.cancel()
+    database.close()
+
+
+@on_virtual_time
+async def test_above_the_last_seq_a_put_is_a_conflict_that_says_so() -> None:
+    async with trio.open_nursery() as nursery:
+        published, database = open_published(None, VirtualWall(), nursery)
+        assert (await published.put_entry(X, b"v", DAY, MAX_SEQ - 1, None)).parsed.seq == MAX_SEQ
+        for if_seq in (None, MAX_SEQ):
+            with pytest.raises(Conflict, match="the last seq there is") as conflict:
+                await published.put_entry(X, b"w", DAY, None, if_seq)
+            assert conflict.value.seq == MAX_SEQ
+        assert entry_of(published).value == b"v"
         nursery.cancel_scope.cancel()
     database.close()
 

@@ -315,6 +315,28 @@ async def test_a_cached_copy_that_lapses_does_not_stand_in_the_way_of_the_record
 
 
 @on_virtual_time
+async def test_a_copy_that_had_to_make_room_leaves_a_floor() -> None:
+    async with open_bench(StoreSettings(max_bytes=2600)) as bench:
+        assert await bench.put(entry("p", seq=9), cached=True) == OK
+        for number in range(2):
+            assert await bench.put(a_blob(number, 900)) == OK
+        assert not bench.held(entry("p", seq=9))
+        assert await bench.put(entry("p", seq=8)) == (Status.STALE, 9)
+        assert bench.books_balance()
+
+
+@on_virtual_time
+async def test_a_newer_copy_makes_no_copy_of_what_is_held_in_earnest() -> None:
+    async with open_bench() as bench:
+        await bench.put(entry("p", seq=1))
+        assert await bench.put(entry("p", seq=2), cached=True) == OK
+        assert [(held.seq, held.cached) for held in bench.store.get(Key.shared("x").hash)] == [(2, 0)]
+        await bench.put(entry("q", seq=1), cached=True)
+        await bench.put(entry("q", seq=2), cached=True)
+        assert bench.rows("SELECT sum(cached) FROM records") == [(1,)]
+
+
+@on_virtual_time
 async def test_a_record_is_due_for_replication_after_an_hour_unless_somebody_stored_it_meanwhile() -> None:
     async with open_bench() as bench:
         await bench.put(a_blob(1))

@@ -8,10 +8,10 @@ goes away in mid-request is enough) ends the whole server, and the node with it.
 
 from __future__ import annotations
 
+import math
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import trio
 from hypercorn.config import Config
@@ -23,10 +23,6 @@ from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
 from kadnet.daemon.log import HypercornLog
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +40,6 @@ class ConnectionSettings:
     pause: float = 0.1
 
 
-class _Gone(Exception):
-    """The client is gone, and so is the way to answer it. Raised into the application by its `send`."""
-
-
 class _Stream:
     """What hypercorn uses of a trio.SocketStream, with its habits mended.
 
@@ -62,7 +54,6 @@ class _Stream:
         self._within = within
         self._ends_at = ends_at
         self._sending = trio.CancelScope()
-        self.life = trio.CancelScope()
         self.at_end: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.socket = stream.socket
 
@@ -93,8 +84,6 @@ class _Stream:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-        # hypercorn may still wait to hand parts of a body to an application that is done.
-        self.life.cancel()
 
 
 class Connections:
@@ -106,12 +95,15 @@ class Connections:
         self._config = Config()
         self._config.keep_alive_timeout = settings.keep_alive
         self._config.include_server_header = False
+        # Parts of a body that wait for the application. With a bound, hypercorn waits for ever to hand the last of them
+        # to one that has answered without reading; ours read at once, up to a bound, or answer at once.
+        self._config.max_app_queue_size = math.inf  # type: ignore[assignment]  # as trio's channels take it
         self._config.logger_class = lambda _config: HypercornLog(log)  # type: ignore[assignment, return-value]  # duck-typed there
-        self._app = wrap_app(self._guarded(app), self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # its types of an application are closer than ours
+        self._app = wrap_app(app, self._config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]  # its types of an application are closer than ours
         self._context = WorkerContext(None)
         self._room = trio.Semaphore(settings.at_once)
         self._open: set[_Stream] = set()
-        self._ends_at = float("inf")
+        self._ends_at = math.inf
 
     async def serve(self, bound: socket.socket, stop: trio.Event) -> None:
         """Until `stop`; then requests under way get their grace. Takes `bound` over."""
@@ -159,30 +151,12 @@ class Connections:
         try:
             server = TCPServer(self._app, self._config, self._context, ConnectionState({}), stream)  # type: ignore[arg-type]  # all that it uses of a stream
             stream.at_end = server.idle_task.stop
-            with stream.life:
-                await server.run()
+            await server.run()
         # The one guard of the daemon: what a client does, and whatever hypercorn makes of it, ends its own connection
         # and nothing else. Cancellation is no Exception, and passes.
-        except* Exception as errors:  # noqa: BLE001
+        except* Exception as errors:  # noqa: BLE001  # one connection's end, whatever its cause, is not the node's
             self._log.debug("a control connection failed", error=repr(errors.exceptions[0]))
         finally:
             accepted.socket.close()
             self._open.discard(stream)
             self._room.release()
-
-    def _guarded(self, app: Starlette) -> Callable[[Message, Receive, Send], Awaitable[None]]:
-        """`app`, for which a client that is gone is no error; hypercorn would log a traceback for each."""
-
-        async def guarded(scope: Message, receive: Receive, send: Send) -> None:
-            async def answer(message: Message) -> None:
-                try:
-                    await send(message)
-                except Exception as error:
-                    raise _Gone from error
-
-            try:
-                await app(scope, receive, answer)
-            except _Gone as gone:
-                self._log.debug("a control client is gone", error=repr(gone.__cause__))
-
-        return guarded

@@ -116,7 +116,9 @@ async def test_a_node_with_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
     with listening, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as fills:
         fills.connect(str(path))  # a backlog of 0 has room for one
         settings = ClientSettings(timeout=0.2)
+        began = trio.current_time()
         assert "did not answer within 0.2 seconds" in str(await failing(Client(tmp_path, settings).status))
+        assert trio.current_time() - began > 0.15
         came: list[KadnetError] = []
 
         async def ask() -> None:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from kadnet.daemon.app import AppSettings, make_app
+from kadnet.daemon.app import make_app
 from kadnet.daemon.control import ControlSettings, control_socket
 from kadnet.daemon.log import make_logger
 from kadnet.daemon.verbs import Verbs
@@ -229,6 +229,7 @@ async def test_a_cancelled_node_waits_for_no_client(tmp_path: Path, autojump_clo
             client = await dial(tmp_path)
             await client.send_all(ASKED)
             await client.receive_some(1)
+            await trio.testing.wait_all_tasks_blocked()
             began = autojump_clock.current_time()
             node.cancel()
             await trio.sleep_forever()
@@ -238,20 +239,28 @@ async def test_a_cancelled_node_waits_for_no_client(tmp_path: Path, autojump_clo
 
 async def test_a_body_that_nobody_reads_frees_its_connection(tmp_path: Path) -> None:
     chunk = b"10000\r\n" + b"x" * 2**16 + b"\r\n"
-    async with served(tmp_path, app=AppSettings(), control=ControlSettings(at_once=1, grace=0.0)):
+
+    async def late(_request: object) -> Response:
+        await trio.testing.wait_all_tasks_blocked()
+        return Response("late")
+
+    app = Starlette(routes=[Route("/", late, methods=["GET", "POST"])])
+    async with control_socket(app, tmp_path / SOCKET, quiet(), ControlSettings(at_once=1, grace=0.0)):
         client = await dial(tmp_path)
         async with trio.open_nursery() as nursery:
 
             async def send() -> None:
                 try:
-                    await client.send_all(b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    await client.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
                     await client.send_all(chunk * 64)
                 except trio.BrokenResourceError:
                     """The node has answered and closed."""
 
             nursery.start_soon(send)
-            assert (await client.receive_some()).startswith(b"HTTP/1.1 404")
+            assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
             with trio.fail_after(5):
-                assert await answers(tmp_path)
+                again = await dial(tmp_path)
+                await again.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert (await everything(again)).endswith(b"late")
             nursery.cancel_scope.cancel()
         await client.aclose()

@@ -114,8 +114,9 @@ def both_bins(near: dict[int, list[Contact]]) -> tuple[bytes, bytes]:
         lambda: EPOCH,
         lambda _parsed: None,
     )
+    database = Database(None, MIGRATIONS, offload=inline)
     store = RecordStore(
-        Database(None, MIGRATIONS, offload=inline),
+        database,
         StoreSettings(),
         now=lambda: 0.0,
         wall=lambda: EPOCH,
@@ -127,6 +128,7 @@ def both_bins(near: dict[int, list[Contact]]) -> tuple[bytes, bytes]:
     asker = Asker(letters, nowhere, peer, Endpoint("203.0.113.9", PORT), bytes(8), bytes(8), proven=True, room=1232)
     responder = Responder(store, around, network=PUBLIC, serves=True, far_count=32)
     responder.serve(FindNode(bytes(8), WANT_V4 | WANT_V6, bytes(8), bytes(32)), asker, 0.0)
+    database.close()
     (answer,) = letters.sent
     assert isinstance(answer, Nodes)
     return answer.contacts4, answer.contacts6

@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from benchmarks import bare_loop, idle, sealed_rpc
+from benchmarks import bare_loop, idle, notices, sealed_rpc
 from benchmarks.environments import python_of
 
 IN_FLIGHT = 32
@@ -36,6 +36,14 @@ def _serve_sealed(tell: Any) -> None:
     trio.run(sealed_rpc.serve, tell)
 
 
+def _serve_links(tell: Any) -> None:
+    trio.run(notices.serve_links, tell)
+
+
+def _serve_bare_tcp(tell: Any) -> None:
+    trio.run(notices.serve_bare, tell)
+
+
 def _row(name: str, ours: list[float], theirs: list[float] | None, goal: str, met: Callable[[float], bool]) -> Row:
     """A row: its figure is the median of the ratios of each repeat, or of ours where nothing stands beside."""
     figures = ours if theirs is None else [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -47,19 +55,55 @@ def _row(name: str, ours: list[float], theirs: list[float] | None, goal: str, me
     return row
 
 
-def rpc_rows(repeats: int, seconds: float) -> list[Row]:
-    """Sealed round trips per second beside the bare loop and beside the plaintext ping of `kademlia`."""
-    context = multiprocessing.get_context("fork")
-    servers = []
+class _Servers:
+    """Processes that serve until the end of the block."""
 
-    def start(serve: Callable[[Any], None]) -> Any:
+    def __init__(self) -> None:
+        self._running: list[Any] = []
+
+    def __enter__(self) -> _Servers:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for server in self._running:
+            server.terminate()
+            server.join()
+
+    def start(self, serve: Callable[[Any], None]) -> Any:
+        """Run `serve(tell)` in a process of its own; returns the first thing that it tells."""
+        context = multiprocessing.get_context("fork")
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(there,), daemon=True)
         process.start()
-        servers.append(process)
+        self._running.append(process)
         return here.recv()
 
-    bare_at, sealed_at = start(_serve_bare), start(_serve_sealed)
+
+def link_rows(repeats: int, seconds: float) -> list[Row]:
+    """Notices over a link beside bare TCP, a warm request, and handshakes."""
+    linked, bare, trips, hands = [], [], [], []
+    with _Servers() as servers:
+        link_at, bare_at = servers.start(_serve_links), servers.start(_serve_bare_tcp)
+        for number in range(repeats):
+            _say(f"  notices over a link, repeat {number + 1} of {repeats}")
+            linked.append(trio.run(notices.over_a_link, link_at, seconds))
+            bare.append(trio.run(notices.over_bare_tcp, bare_at, seconds))
+            trips.append(1e6 * trio.run(notices.warm_round_trips, link_at, 300))
+            hands.append(notices.handshakes_per_second(seconds))
+    return [
+        _row("notices of 1 KiB/s ÷ bare trio TCP", linked, bare, "≥ 0.4", lambda x: x >= 0.4),
+        _row("request and answer on a warm link, µs", trips, None, "(stated)", lambda _: True),
+        _row("handshakes/s, both sides on one core", hands, None, "(stated)", lambda _: True),
+    ]
+
+
+def rpc_rows(repeats: int, seconds: float) -> list[Row]:
+    """Sealed round trips per second beside the bare loop and beside the plaintext ping of `kademlia`."""
+    servers = _Servers()
+    bare_at, sealed_at = servers.start(_serve_bare), servers.start(_serve_sealed)
     kademlia = python_of("kademlia")
     peer = subprocess.Popen([kademlia, _PEER, "serve"], stdout=subprocess.PIPE, text=True)
     assert peer.stdout is not None
@@ -82,9 +126,7 @@ def rpc_rows(repeats: int, seconds: float) -> list[Row]:
     finally:
         peer.terminate()
         peer.wait()
-        for server in servers:
-            server.terminate()
-            server.join()
+        servers.stop()
     return [
         _row("sealed RPC/s ÷ bare unsealed loop", sealed, bare, "≥ 0.55", lambda x: x >= 0.55),
         _row("the same with a task for each call", awaited, bare, "(stated)", lambda _: True),
@@ -146,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="JSON lines on standard output")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of each (default 5)")
-    parser.add_argument("--only", choices=("rpc", "gets", "idle"), help="one of them")
+    parser.add_argument("--only", choices=("rpc", "links", "gets", "idle"), help="one of them")
     options = parser.parse_args()
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
@@ -154,6 +196,8 @@ def main() -> None:
     try:
         if options.only in (None, "rpc"):
             rows += rpc_rows(options.repeats, 1.0)
+        if options.only in (None, "links"):
+            rows += link_rows(options.repeats, 2.0)
         if options.only in (None, "gets"):
             rows += get_rows(32, 200, options.repeats) + get_rows(128, 200, options.repeats)
         if options.only in (None, "idle"):

@@ -68,8 +68,16 @@ class PeerUnreachable(KadnetError):
     """The peer was not found or did not answer."""
 
 
+class LinkLost(PeerUnreachable):
+    """The link broke before the answer came: the peer may have done what was asked, or not."""
+
+
 class PeerRefused(KadnetError):
-    """The peer answered and said no."""
+    """The peer answered and said no. `reason` is its short code, "" when it gave none."""
+
+    def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class Conflict(KadnetError):
@@ -127,6 +135,7 @@ TABLE: dict[type[KadnetError], Meaning] = {
     NotConnected: Meaning("not-connected", 1, 503, "check the bootstrap addresses in: kadnet status"),
     NotFound: Meaning("not-found", 1, 404, "check the spelling, or whether it has expired"),
     NotStored: Meaning("not-stored", 1, 503, "it is kept here and stored as soon as a peer is met"),
+    LinkLost: Meaning("link-lost", 1, 504, "ask again when the peer can be reached"),
     PeerUnreachable: Meaning("peer-unreachable", 1, 504, "check that the peer runs and can be reached"),
     PeerRefused: Meaning("peer-refused", 1, 502, "the peer does not offer this"),
     Conflict: Meaning("conflict", 1, 409, "read the entry again and retry with its seq"),

@@ -67,6 +67,39 @@ class BootstrapFailed(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LinkUp(Event):
+    """A peer is linked to us; `dialed`: we called it."""
+
+    peer: bytes
+    dialed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown(Event):
+    """The last link to a peer is gone."""
+
+    peer: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRefused(Event):
+    """A handshake came to nothing: somebody who called us, or who answers where we called."""
+
+    endpoint: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerFailed(Event):
+    """An app's handler raised what it should not have: a fault of this program. `trace` is Python's."""
+
+    protocol: str
+    error: str
+    trace: str
+
+
 class Subscription:
     """A bounded window on the stream. `wake`, when set, is called after an event has been added."""
 

@@ -1,45 +1,48 @@
-"""The node: a host with the verbs that people use. This is what `import kadnet` gives.
+"""The node: a host with the standard apps, and the verbs that people use. This is what `import kadnet` gives.
 
-It translates what a person says (texts for keys and peers) into what the overlay does, and nothing more.
+It translates what a person says (texts for keys and peers) into what the rooms do, and nothing more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import structlog
 
+from kadnet import vitals
+from kadnet.apps.chat import BookEntry, Chat, Message, Outgoing, Receipt
 from kadnet.datadir import DataDir
 from kadnet.errors import InputError, PeerUnreachable
-from kadnet.events import Event, Events
-from kadnet.host import Host, open_host
+from kadnet.events import Event
+from kadnet.host import App, Host, open_host
 from kadnet.identity import nodeid
 from kadnet.identity.address import Address, parse_address, text
+from kadnet.identity.who import Who, parse_who
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import position_bytes
 from kadnet.kademlia.lookup import LookupOutcome
-from kadnet.metrics import snapshot
+from kadnet.links import Linked, LinkSettings, OnNotice, OnRequest
 from kadnet.overlay import GetOutcome, OverlaySettings, PingOutcome, PutOutcome, Tuning, ValueEntry
 from kadnet.runtime import Runtime, real_runtime
-from kadnet.shapes import BootstrapState, Status
-from kadnet.version import VERSION
+from kadnet.shapes import Status
+from kadnet.vitals import Counters
 from kadnet.wire.keys import Key, parse_key
 
 
 class Node:
     """A running node. Made by `open_node`."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, chat: Chat) -> None:
         self.host = host
+        self.chat = chat
         self.id = host.identity.public
         self.identity_text = nodeid.encode(self.id)
         self.started_at = host.runtime.wall()
         self._opened = host.runtime.now()
-        self._contacts: Mapping[str, bytes] = {}
 
     @property
     def address(self) -> Address:
@@ -50,10 +53,9 @@ class Node:
     def data_dir(self) -> DataDir | None:
         return self.host.data_dir
 
-    @property
-    def events(self) -> Events:
-        """What happens in this node; see `kadnet.events`."""
-        return self.host.events
+    def events(self, size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """What happens in this node, as `kadnet.events` has it: `async with node.events() as stream`."""
+        return self.host.events(size)
 
     async def joined(self) -> None:
         """Wait until this node has live contacts and has filled its table.
@@ -108,10 +110,94 @@ class Node:
             raise InputError(f"a target is a text or 32 bytes, not {_described(target)}")
         return await self.host.overlay.lookup(target)
 
+    async def send(self, who: str | Address | bytes, message: str) -> Receipt:
+        """Send a text (at most 16 KiB) to a node: an ID, an address, or a contact's name.
+
+        It is in our outbox on disk first. Returns after the first attempt with the state reached: "delivered" when the
+        receiver has it on its disk and has signed for it, else "queued", and it is tried again until it arrives, once.
+        Cancelling takes nothing back. Raises InputError, StorageFailed.
+        """
+        to, address = await self._recipient(who)
+        return await self.chat.send(to, message, address=address)
+
+    async def post(self, who: str | Address | bytes, message: str) -> Receipt:
+        """`send` without waiting for an attempt: returns once the message is in our outbox on disk."""
+        to, address = await self._recipient(who)
+        return await self.chat.post(to, message, address=address)
+
+    async def delivered(self, id: bytes) -> Receipt:
+        """Wait until a message of ours is delivered. Raises NotFound for an ID that was never sent."""
+        return await self.chat.delivered(id)
+
+    def receipt(self, id: bytes) -> Receipt:
+        """How a message of ours stands. Raises NotFound."""
+        return self.chat.receipt(id)
+
+    def messages(self, *, after: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
+        """The messages this node has received, oldest first, then each as it comes; a slow reader loses nothing.
+
+        `async with node.messages() as inbox: async for message in inbox`. `after`: the number of the last one that is
+        not wanted again.
+        """
+        return self.chat.messages(after=after)
+
+    def inbox(self, *, after: int = 0, limit: int = 1000) -> list[Message]:
+        """The first `limit` messages numbered above `after`."""
+        return self.chat.inbox(after=after, limit=limit)
+
+    def outbox(self) -> list[Outgoing]:
+        """What has not been delivered yet."""
+        return self.chat.outbox()
+
+    def contacts(self) -> list[BookEntry]:
+        """The address book by name."""
+        return self.chat.book.entries()
+
+    def name_of(self, id: bytes) -> str | None:
+        """The name of a node in the address book."""
+        return self.chat.book.name_of(id)
+
+    async def add_contact(self, name: str, who: str | Address | bytes) -> BookEntry:
+        """Give a node a name, which stands for it wherever WHO does. Raises InputError, PeerUnreachable."""
+        id, address = await self._recipient(who)
+        return await self.chat.book.add(name, id, address)
+
+    async def remove_contact(self, name: str) -> BookEntry:
+        """Forget a name. What its node has sent stays."""
+        return await self.chat.book.remove(name)
+
+    async def resolve(self, who: str | Address | bytes) -> bytes:
+        """The node ID that WHO means. A bare host:port is asked; PeerUnreachable when nobody answers there."""
+        return (await self._recipient(who))[0]
+
+    def handle(
+        self,
+        protocol: str,
+        on_request: OnRequest | None = None,
+        on_notice: OnNotice | None = None,
+        *,
+        concurrent: int = 16,
+        max_body: int = 65_536,
+    ) -> None:
+        """Offer a protocol of your own to all nodes; see `Links.handle`."""
+        self.host.handle(protocol, on_request, on_notice, concurrent=concurrent, max_body=max_body)
+
+    async def request(self, who: str | Address | bytes, protocol: str, body: bytes) -> bytes:
+        """Ask a node in a protocol it offers, and wait for its answer; see `Links.request`."""
+        return await self.host.request(await self._addressed(who), protocol, body)
+
+    async def notify(self, who: str | Address | bytes, protocol: str, body: bytes) -> None:
+        """Tell a node something that arrives at most once; see `Links.notify`."""
+        await self.host.notify(await self._addressed(who), protocol, body)
+
+    def linked(self) -> list[Linked]:
+        """The peers with whom an encrypted link stands."""
+        return self.host.links.linked()
+
     def key(self, key: str | Key) -> Key:
         """A Key from what a person typed."""
         if isinstance(key, str):
-            return parse_key(key, self.id, self._contacts)
+            return parse_key(key, self.id, self.chat.book.ids)
         if not isinstance(key, Key):
             raise InputError(f"a key is a text or a kadnet.Key, not {_described(key)}")
         return key
@@ -124,41 +210,13 @@ class Node:
         """The routing table, bucket by bucket."""
         return self.host.overlay.buckets()
 
-    def counters(self) -> dict[str, dict[str, int | dict[str, int]]]:
-        """The counters of every room by name."""
-        overlay = self.host.overlay
-        return {
-            "rpc": snapshot(overlay.rpc_counters),
-            "store": snapshot(overlay.store_counters),
-            "overlay": snapshot(overlay.counters),
-            "neighbours": snapshot(overlay.neighbours.counters),
-            "housekeeping": snapshot(overlay.housekeeping.counters),
-        }
+    def counters(self) -> Counters:
+        """The counters of every room and app by name."""
+        return vitals.counters(self.host)
 
     def status(self) -> Status:
         """How this node fares."""
-        overlay = self.host.overlay
-        records, published = overlay.record_counts()
-        settings = overlay.settings
-        return Status(
-            id=self.identity_text,
-            address=str(self.address),
-            version=VERSION,
-            uptime=round(self.host.runtime.now() - self._opened, 3),
-            peers=len(overlay.neighbours.living()),
-            links=0,
-            records=records,
-            published=published,
-            serves=settings.serves,
-            joined=overlay.is_joined and not overlay.neighbours.is_alone(),
-            replicas=settings.replicas,
-            network="private" if settings.network_key else "public",
-            bootstrap=tuple(
-                BootstrapState(str(s.address), s.answered, s.problem, s.attempts) for s in overlay.bootstrap_states()
-            ),
-            notes=self.host.notes,
-            counters=self.counters(),
-        )
+        return vitals.status(self.host, self.chat, uptime=self.host.runtime.now() - self._opened)
 
     async def _target(self, typed: str) -> bytes:
         """WHO first, then a key: an ID or an address means a node."""
@@ -176,32 +234,56 @@ class Node:
         return self.key(typed).hash
 
     async def _contact(self, who: str | Address | bytes) -> Contact | None:
-        if isinstance(who, str):
-            if _looks_like_an_id(who) or _SHORT_ID.fullmatch(who):
-                who = nodeid.decode(who)
-            elif ":" not in who and "." not in who:
-                raise InputError(
-                    f"{who!r} is neither a node ID nor an address",
-                    hint="give a 56-character node ID, kadnet://<id>@host:port, or host:port",
-                )
-            else:
-                who = parse_address(who)
+        found = self._who(who)
         overlay = self.host.overlay
-        if isinstance(who, bytes):
-            if not nodeid.is_valid(who):
-                raise InputError(f"{_described(who)} are no node ID")
-            if who == self.id:
-                raise InputError("that is this node itself")
-            return await overlay.find(who)
-        for endpoint in await self.host.runtime.network.resolve(who.host, who.port):
-            id = who.id if who.id is not None else await overlay.ask_id(endpoint)
+        if found.id is not None and found.address is None:
+            return await overlay.find(found.id)
+        assert found.address is not None
+        for endpoint in await self.host.runtime.network.resolve(found.address.host, found.address.port):
+            id = found.id if found.id is not None else await overlay.ask_id(endpoint)
             if id is not None:
                 return Contact(id, endpoint)
         return None
 
+    async def _named(self, who: str | Address | bytes) -> Who:
+        """WHO with an ID: a bare address is asked."""
+        found = self._who(who)
+        if found.id is None:
+            contact = await self._contact(who)
+            if contact is None:
+                raise PeerUnreachable(f"nobody answers at {_shown(who)}")
+            if contact.id == self.id:
+                raise InputError("that is this node itself")
+            assert found.address is not None
+            found = Who(contact.id, Address(contact.id, found.address.host, found.address.port))
+        return found
+
+    async def _recipient(self, who: str | Address | bytes) -> tuple[bytes, Address | None]:
+        found = await self._named(who)
+        assert found.id is not None
+        return found.id, found.address
+
+    async def _addressed(self, who: str | Address | bytes) -> bytes | Address:
+        id, address = await self._recipient(who)
+        return id if address is None else address
+
+    def _who(self, who: str | Address | bytes) -> Who:
+        if isinstance(who, str):
+            found = parse_who(who, self.chat.book.named)
+        elif isinstance(who, Address):
+            found = Who(who.id, who)
+        elif isinstance(who, bytes):
+            if not nodeid.is_valid(who):
+                raise InputError(f"{_described(who)} are no node ID")
+            found = Who(who, None)
+        else:
+            raise InputError(f"a node is named by a text, an Address or its ID, not {_described(who)}")
+        if found.id == self.id:
+            raise InputError("that is this node itself")
+        return found
+
 
 _ENDPOINT = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}")
-_SHORT_ID = re.compile(r"[a-z2-7]{8}")
 
 
 def _bytes(value: object) -> bytes:
@@ -244,6 +326,8 @@ async def open_node(
     listen: str | None = None,
     overlay: OverlaySettings | None = None,
     tuning: Tuning | None = None,
+    links: LinkSettings | None = None,
+    apps: Sequence[App] = (),
     runtime: Runtime | None = None,
     log: structlog.typing.FilteringBoundLogger | None = None,
 ) -> AsyncIterator[Node]:
@@ -251,7 +335,8 @@ async def open_node(
 
     `data_dir` is created when it is not there, and with it an identity; None keeps everything in memory. `bootstrap`:
     addresses to join through, each `host:port` or `kadnet://<id>@host:port`. `listen`: HOST:PORT with an IP address,
-    port 0 for any free one; by default port 7420 on all addresses, or a free port when that is taken.
+    port 0 for any free one; by default port 7420 on all addresses, or a free port when that is taken. `apps`: run on
+    this node beside the standard ones, as `kadnet.host.App` has it.
     Raises DataDirInUse, IdentityDamaged, PortInUse, InputError, … : see `kadnet.errors`.
     """
     if isinstance(bootstrap, (str, Address)):
@@ -259,6 +344,7 @@ async def open_node(
     if listen is not None and not isinstance(listen, str):
         raise InputError(f"listen is a text HOST:PORT, not {_described(listen)}")
     runtime = runtime if runtime is not None else real_runtime()
+    chat = Chat()
     async with open_host(
         runtime,
         data_dir=None if data_dir is None else Path(data_dir),
@@ -266,11 +352,13 @@ async def open_node(
         listen=listen,
         overlay=overlay,
         tuning=tuning,
+        links=links,
+        apps=[chat, *apps],
     ) as host:
         if log is not None:
             for note in host.notes:
                 log.warning(note)
-        yield Node(host)
+        yield Node(host, chat)
 
 
 __all__ = ["Event", "Node", "Status", "open_node"]

@@ -53,8 +53,11 @@ class Listener(Protocol):
 
     local: Endpoint
 
-    async def accept(self) -> trio.abc.Stream:
-        """Wait for the next caller. Raises `trio.ClosedResourceError` when closed, also while waiting."""
+    async def accept(self) -> tuple[trio.abc.Stream, Endpoint]:
+        """Wait for the next caller: a stream, and where it calls from.
+
+        Raises `trio.ClosedResourceError` when closed, also while waiting.
+        """
         ...
 
     async def aclose(self) -> None: ...
@@ -248,15 +251,20 @@ class TcpListener:
         self._listener = listener
         self._settings = settings
 
-    async def accept(self) -> trio.SocketStream:
+    async def accept(self) -> tuple[trio.SocketStream, Endpoint]:
         while True:
             try:
-                return await self._listener.accept()
+                stream = await self._listener.accept()
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 # Accepting again at once would fail at once: the callers wait in the backlog meanwhile.
                 await trio.sleep(self._settings.accept_pause)
+                continue
+            try:
+                return stream, _endpoint(stream.socket.getpeername())
+            except OSError:  # the caller has gone again
+                await trio.aclose_forcefully(stream)
 
     async def aclose(self) -> None:
         await self._listener.aclose()
@@ -264,6 +272,10 @@ class TcpListener:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _endpoint(sockaddr: tuple[object, ...]) -> Endpoint:
+    return _endpoint_v6(sockaddr) if len(sockaddr) == 4 else Endpoint(str(sockaddr[0]), int(str(sockaddr[1])))
 
 
 def _endpoint_v6(sockaddr: tuple[object, ...]) -> Endpoint:

@@ -4,6 +4,6 @@ Synchronous, on `http.client` alone: no trio, no HTTP framework, so that a short
 It raises the errors of `kadnet.errors` as the node raised them.
 """
 
-from kadnet.client.client import Client, ClientSettings
+from kadnet.client.client import Client, ClientSettings, Follow
 
-__all__ = ["Client", "ClientSettings"]
+__all__ = ["Client", "ClientSettings", "Follow"]

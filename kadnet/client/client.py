@@ -6,26 +6,33 @@ Safe to use from several threads at once: it holds no connection between calls.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kadnet import shapes
-from kadnet.client.connection import exchange, no_node
+from kadnet.client.connection import Cut, exchange, no_node
 from kadnet.datadir import control_path, default_data_dir
-from kadnet.errors import InputError, KadnetError
+from kadnet.errors import InputError, KadnetError, NoNode
 
 T = TypeVar("T")
+
+_NO_TIME = 1e6  # seconds, far over what a node waits; NaN is not below it either
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """`timeout`: seconds for an answer. A put may wait 10 s for the first join and then walk past dead peers, which
-    takes seconds each; a minute is for a node that hangs. `max_answer`: bytes; a full table is far below it."""
+    """`timeout`: seconds for an answer, beside those that it was asked to wait. A put may wait 10 s for the first join
+    and then walk past dead peers, which takes seconds each; a minute is for a node that hangs. `max_answer`: bytes; a
+    full table is far below it. `poll`: seconds that a follower lets the node wait before it asks again, which is how it
+    learns of one that hangs."""
 
     timeout: float = 60.0
     max_answer: int = 16 * 2**20
+    poll: float = 30.0
 
 
 class Client:
@@ -76,15 +83,86 @@ class Client:
         body = shapes.GetRequest(key, stats)
         return self._ask("POST", "get", body, lambda data: shapes.from_json(shapes.Found, data))
 
-    def _ask(self, method: str, verb: str, body: Any, read: Callable[[Any], T]) -> T:
+    def send(self, who: str, text: str, *, wait: float = 10.0) -> shapes.Sent:
+        """Send a message to a node (an ID, an address or a contact's name) and wait `wait` seconds for its delivery.
+
+        It is in the node's outbox when this returns, and "queued" is no error: it is delivered when that is possible.
+        Raises InputError.
+        """
+        body = shapes.SendRequest(who, text, wait)
+        return self._ask("POST", "send", body, lambda data: shapes.from_json(shapes.Sent, data), longer=wait)
+
+    def delivery(self, id: str, *, wait: float = 10.0) -> shapes.Sent:
+        """Wait `wait` seconds for the delivery of a message sent before. Raises NotFound."""
+        body = shapes.DeliveryRequest(id, wait)
+        return self._ask("POST", "delivery", body, lambda data: shapes.from_json(shapes.Sent, data), longer=wait)
+
+    def inbox(self, after: int = 0, limit: int = 1000, wait: float = 0.0) -> list[shapes.Message]:
+        """Messages numbered above `after`, oldest first: at most `limit`, and as many as fit an answer.
+
+        Ask again after the last one until there is none. Nothing is consumed. With none there the node waits up to
+        `wait` seconds (at most 30) for the first to come.
+        """
+        return self._inbox(after, limit, wait, None)
+
+    def follow(self, after: int = 0) -> Follow:
+        """All messages numbered above `after`, then each new one as it comes. Raises NoNode when the node stops."""
+        return Follow(lambda number, cut: self._inbox(number, 1000, self._settings.poll, cut), after)
+
+    def outbox(self) -> list[shapes.Outgoing]:
+        """What is not delivered yet, oldest first."""
+        found: list[shapes.Outgoing] = []
+        while True:
+            body = shapes.OutboxRequest(found[-1].number if found else 0)
+            page = self._ask("POST", "outbox", body, lambda data: shapes.list_from_json(shapes.Outgoing, data))
+            if not page:
+                return found
+            found += page
+
+    def contacts(self) -> list[shapes.BookEntry]:
+        """The names given to node IDs."""
+        return self._ask("GET", "contacts", None, lambda data: shapes.list_from_json(shapes.BookEntry, data))
+
+    def add_contact(self, name: str, who: str) -> shapes.BookEntry:
+        """Name a node (an ID or an address). Raises InputError."""
+        body = shapes.ContactRequest(name, who)
+        return self._ask("POST", "contacts/add", body, lambda data: shapes.from_json(shapes.BookEntry, data))
+
+    def remove_contact(self, name: str) -> shapes.BookEntry:
+        """Forget a name, and return whose it was. Raises InputError."""
+        body = shapes.NameRequest(name)
+        return self._ask("POST", "contacts/remove", body, lambda data: shapes.from_json(shapes.BookEntry, data))
+
+    def resolve(self, who: str) -> shapes.Who:
+        """The ID that a contact's name, an address or an ID means. Raises InputError, PeerUnreachable."""
+        body = shapes.ResolveRequest(who)
+        return self._ask("POST", "resolve", body, lambda data: shapes.from_json(shapes.Who, data))
+
+    def _inbox(self, after: int, limit: int, wait: float, cut: Cut | None) -> list[shapes.Message]:
+        body = shapes.InboxRequest(after, limit, wait)
+        read = partial(shapes.list_from_json, shapes.Message)
+        return self._ask("POST", "inbox", body, read, longer=wait, cut=cut)
+
+    def _ask(
+        self,
+        method: str,
+        verb: str,
+        body: Any,
+        read: Callable[[Any], T],
+        *,
+        longer: float = 0.0,
+        cut: Cut | None = None,
+    ) -> T:
+        """`longer`: seconds that the node was asked to wait; it refuses what is no time at once."""
         answer = exchange(
             control_path(self.data_dir),
             method,
             f"/v1/{verb}",
             None if body is None else shapes.to_json(body),
-            timeout=self._settings.timeout,
+            timeout=self._settings.timeout + (longer if 0 <= longer < _NO_TIME else 0),
             max_answer=self._settings.max_answer,
             absent=lambda how: no_node(how, self.data_dir, default=self._is_default()),
+            cut=cut,
         )
         try:
             return read(answer)
@@ -96,3 +174,30 @@ class Client:
             return self.data_dir == default_data_dir(os.environ)
         except KadnetError:
             return False
+
+
+class Follow(Iterator[shapes.Message]):
+    """Messages without an end. `number` is that of the last one taken; `close` ends it, from any thread."""
+
+    def __init__(self, page: Callable[[int, Cut], list[shapes.Message]], after: int) -> None:
+        self.number = after
+        self._page = page
+        self._waiting: deque[shapes.Message] = deque()
+        self._cut = Cut()
+
+    def __next__(self) -> shapes.Message:
+        while not self._cut.done:
+            if self._waiting:
+                message = self._waiting.popleft()
+                self.number = message.number
+                return message
+            try:
+                self._waiting.extend(self._page(self.number, self._cut))
+            except NoNode:
+                if not self._cut.done:
+                    raise
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the iteration; a thread that waits for the next message goes on at once."""
+        self._cut()

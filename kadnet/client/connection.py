@@ -1,6 +1,7 @@
 """One HTTP exchange over a Unix socket, and what can go wrong with it.
 
-A connection for each exchange: the daemon is on the same machine, and nothing has to be kept, shared or reopened.
+A connection for each exchange: the daemon is on the same machine, and nothing has to be kept, shared or reopened. An
+exchange blocks its thread; a `Cut` ends it from another one.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import json
 import shlex
 import socket
 import struct
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kadnet.errors import DataDirError, InputError, KadnetError, NoNode
 from kadnet.identity.text import printable
 from kadnet.shapes import PROBLEM_TYPE, Problem, error_of, from_json
+
+_STOPPED = "the node stopped before it answered, on"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -38,6 +43,28 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self._seconds)
 
 
+class Cut:
+    """Ends the exchanges it is given to, from any thread: the one under way, and each that would follow."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.done = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.done = True
+            if self._socket is not None:
+                with suppress(OSError):  # the node has closed it already
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def holds(self, connected: socket.socket | None) -> None:
+        with self._lock:
+            self._socket = connected
+            if self.done and connected is not None:
+                connected.shutdown(socket.SHUT_RDWR)
+
+
 def exchange(
     control: Path,
     method: str,
@@ -47,11 +74,12 @@ def exchange(
     timeout: float,
     max_answer: int,
     absent: Callable[[str], NoNode],
+    cut: Cut | None = None,
 ) -> Any:
     """Send one request and return the JSON of its answer. Raises the node's error, or NoNode, or DataDirError.
 
     `timeout` seconds for each step; an answer of more than `max_answer` bytes is refused. `absent(how)` makes the error
-    for a node that is not there.
+    for a node that is not there; an exchange that was `cut` ends with one too.
     """
     connection = _UnixConnection(control, timeout)
     try:
@@ -64,21 +92,29 @@ def exchange(
         except OSError as error:
             shown = printable(str(control), 300)
             raise DataDirError(f"cannot reach the node at {shown}: {error.strerror or error}") from None
+        if cut is not None:
+            cut.holds(connection.sock)
         # Strictly ASCII, so also half a surrogate pair reaches the node, who refuses it by name.
         content = None if body is None else json.dumps(body).encode("ascii")
         headers = {"Content-Type": "application/json", "Connection": "close"}
-        connection.request(method, path, content, headers)
+        with suppress(BrokenPipeError, ConnectionResetError):  # a node that refuses a request does not read all of it, and says why
+            connection.request(method, path, content, headers)
         response = connection.getresponse()
         raw = response.read(max_answer + 1)
     except TimeoutError:
         raise KadnetError(f"the node did not answer within {timeout:g} seconds") from None
     except (OSError, http.client.HTTPException):
-        raise absent("the node stopped before it answered, on") from None
+        raise absent(_STOPPED) from None
     finally:
+        if cut is not None:
+            cut.holds(None)
         connection.close()
     if len(raw) > max_answer:
         raise KadnetError(f"the node answered more than {max_answer} bytes")
-    return _understood(response.getheader("Content-Type", ""), response.status, raw)
+    try:
+        return _understood(response.getheader("Content-Type", ""), response.status, raw)
+    except NoNode:  # it said itself that it stops; where it ran is for us to say
+        raise absent(_STOPPED) from None
 
 
 def _understood(content_type: str, status: int, raw: bytes) -> Any:

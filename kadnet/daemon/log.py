@@ -6,13 +6,25 @@ One logger is made and handed down; nothing is configured globally, since the pr
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TextIO, cast
 
 import structlog
-import trio
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from kadnet.events import BootstrapFailed, ContactAdded, ContactLost, Event, Events, Joined
+from kadnet.events import (
+    BootstrapFailed,
+    ContactAdded,
+    ContactLost,
+    Event,
+    HandlerFailed,
+    Joined,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+)
 from kadnet.identity.nodeid import short
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -69,27 +81,58 @@ class _Lines:
         return event
 
 
-async def tell(events: Events, log: FilteringBoundLogger) -> None:
+async def tell(
+    events: Callable[[], AbstractAsyncContextManager[AsyncIterator[Event]]], log: FilteringBoundLogger
+) -> None:
     """Write down what an operator wants to know of a node's events, until cancelled."""
-    subscription = events.subscribe()
-    woken = trio.Event()
-
-    def wake() -> None:
-        woken.set()
-
-    subscription.wake = wake
-    try:
-        while True:
-            while (event := subscription.take()) is not None:
+    refusals = _Refusals(log)
+    async with events() as stream:
+        async for event in stream:
+            if isinstance(event, LinkRefused):
+                refusals.write(event)
+            else:
                 _write(event, log)
-            await woken.wait()
-            woken = trio.Event()
-    finally:
-        events.unsubscribe(subscription)
+
+
+class _Refusals:
+    """Callers that were turned away: anybody can make them, so of each minute only the first few are written down."""
+
+    _SECONDS = 60.0
+    _LINES = 10
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._since = -math.inf
+        self._seen = 0
+
+    def write(self, event: LinkRefused) -> None:
+        if event.at - self._since >= self._SECONDS:
+            if self._seen > self._LINES:
+                self._log.info("more callers turned away", count=self._seen - self._LINES)
+            self._since = event.at
+            self._seen = 0
+        self._seen += 1
+        if self._seen <= self._LINES:
+            self._log.info(
+                "caller turned away", endpoint=event.endpoint, reason=_REFUSALS.get(event.reason, event.reason)
+            )
+
+
+_REFUSALS = {
+    "noise-box": "it called another node, or is of another network",
+    "unproven-in-time": "it did not prove itself in time",
+    "frame-magic": "it does not speak kadnet",
+}
 
 
 def _write(event: Event, log: FilteringBoundLogger) -> None:
     match event:
+        case LinkUp():
+            log.debug("linked", id=short(event.peer), dialed=event.dialed)
+        case LinkDown():
+            log.debug("link ended", id=short(event.peer), reason=event.reason)
+        case HandlerFailed():
+            log.error("a handler failed", protocol=event.protocol, error=event.error, trace=event.trace)
         case Joined():
             log.info("joined", contacts=event.contacts)
         case BootstrapFailed():

@@ -1,8 +1,8 @@
 """The life of the process: open the node, serve the control socket, say `ready`, stop on a signal.
 
 Order of a start (a contract): lock, identity, databases, ports, socket, `ready`. SIGTERM and SIGINT stop it in turn:
-no new requests, what runs gets its grace, the node is closed and flushed, the lock goes; a second signal, or the time
-allowed, cancels at once. A signal before `ready` cancels the start.
+no new requests, those that only wait are answered, what runs gets its grace, the node is closed and flushed, the lock
+goes; a second signal, or the time allowed, cancels at once. A signal before `ready` cancels the start.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def _serve(
         assert node.data_dir is not None
         nursery.start_soon(tell, node.events, log)
         control = node.data_dir.control
-        app = make_app(Verbs(node, runtime.now, runtime.wall))
+        app = make_app(Verbs(node, runtime.now, runtime.wall), stopping=stop.told)
         async with control_socket(app, control, log):
             stop.serving = True
             address = str(node.address)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kadnet import shapes
+from kadnet.daemon.messages import ChatFace, MessageVerbs
 from kadnet.errors import InputError
 from kadnet.identity import nodeid
 from kadnet.identity.address import Address, Endpoint
@@ -21,7 +22,7 @@ from kadnet.wire.keys import Key
 _BLOB = "blob:"
 
 
-class NodeFace(Protocol):
+class NodeFace(ChatFace, Protocol):
     """What the daemon needs of a node; `kadnet.node.Node` has it."""
 
     async def put(
@@ -38,12 +39,14 @@ class NodeFace(Protocol):
 
 
 class Verbs:
-    """The verbs of one node. `now` is the clock of its routing table, `wall` Unix seconds."""
+    """The verbs of one node; those of its messages are in `chat`. `now` is the clock of its routing table, `wall` Unix
+    seconds."""
 
     def __init__(self, node: NodeFace, now: Callable[[], float], wall: Callable[[], float]) -> None:
         self._node = node
         self._now = now
         self._wall = wall
+        self.chat = MessageVerbs(node)
 
     async def status(self) -> shapes.Status:
         return self._node.status()

@@ -89,13 +89,14 @@ class VirtualListener:
         self._closed = False
         self._lot = trio.lowlevel.ParkingLot()
 
-    async def accept(self) -> VirtualStream:
+    async def accept(self) -> tuple[VirtualStream, Endpoint]:
         await trio.lowlevel.checkpoint()
         while not self._callers and not self._closed:
             await self._lot.park()
         if self._closed:
             raise trio.ClosedResourceError("this listener is closed")
-        return self._callers.popleft()
+        stream = self._callers.popleft()
+        return stream, stream.remote
 
     async def aclose(self) -> None:
         if not self._closed:

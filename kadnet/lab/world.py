@@ -30,10 +30,12 @@ from pathlib import Path
 
 import trio
 
+from kadnet.host import App
 from kadnet.identity.address import DEFAULT_PORT, Address, Endpoint, text
 from kadnet.lab.host import VirtualNetwork
 from kadnet.lab.network import NetworkOptions, VirtualInternet, virtual_internet
 from kadnet.lab.run import Entropy, VirtualWall, run_until, virtual_runtime
+from kadnet.links import LinkSettings
 from kadnet.node import Node, open_node
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.runtime import Runtime
@@ -72,6 +74,7 @@ class World:
         seed: int,
         overlay: OverlaySettings | None,
         tuning: Tuning | None,
+        links: LinkSettings,
     ) -> None:
         self.internet = internet
         self.seed = seed
@@ -82,6 +85,7 @@ class World:
         self._nursery = nursery
         self._overlay = overlay
         self._tuning = tuning
+        self._links = links
         self._addresses: dict[str, str] = {}  # by name, for restarts
         self._ids: dict[str, bytes] = {}
         self._starts: dict[str, int] = {}
@@ -109,12 +113,13 @@ class World:
         overlay: OverlaySettings | None = None,
         tuning: Tuning | None = None,
         address: str | None = None,
+        apps: Sequence[App] = (),
     ) -> LabNode:
         """Start a node and return when it serves (`node.joined()` waits for its contacts).
 
         A name that was stopped or killed comes back with its address and identity, and with its data where it is given
         the same `data_dir` again; without one its records are gone. `overlay` and `tuning`: instead of the world's.
-        Raises what `open_node` raises.
+        `apps` run on it beside the standard ones. Raises what `open_node` raises.
         """
         if name in self.nodes:
             raise ValueError(f"{name} is running already")
@@ -128,6 +133,7 @@ class World:
             data_dir,
             overlay if overlay is not None else self._overlay,
             tuning if tuning is not None else self._tuning,
+            apps,
         )
         return started
 
@@ -189,6 +195,7 @@ class World:
         data_dir: Path | None,
         overlay: OverlaySettings | None,
         tuning: Tuning | None,
+        apps: Sequence[App],
         *,
         task_status: trio.TaskStatus[LabNode],
     ) -> None:
@@ -203,6 +210,8 @@ class World:
                 listen=text(Endpoint(host.addresses[0], DEFAULT_PORT)),
                 overlay=overlay,
                 tuning=tuning,
+                links=self._links,
+                apps=apps,
                 runtime=runtime,
             ) as node:
                 if self._ids.setdefault(name, node.id) != node.id:
@@ -269,16 +278,18 @@ async def open_world(
     options: NetworkOptions | None = None,
     overlay: OverlaySettings | None = None,
     tuning: Tuning | None = None,
+    links: LinkSettings | None = None,
 ) -> AsyncIterator[World]:
     """A world without nodes, on virtual time; call it inside `kadnet.lab.run` with the same seed.
 
-    `overlay` and `tuning` are what its nodes are opened with. At the end of the block all of them are gone.
+    `overlay`, `tuning` and `links` are what its nodes are opened with; by default a handler that raises what it should
+    not ends the world, so that a test sees it. At the end of the block all of them are gone.
     """
     left: BaseException | None = None
     async with virtual_internet(options, seed=seed) as internet:
         async with trio.open_nursery() as nursery:
             try:
-                yield World(internet, nursery, seed, overlay, tuning)
+                yield World(internet, nursery, seed, overlay, tuning, links or LinkSettings(raise_errors=True))
             except BaseException as error:  # noqa: BLE001  # raised again below, outside the nursery, bare
                 left = error
             nursery.cancel_scope.cancel()

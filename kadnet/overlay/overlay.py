@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import trio
 
-from kadnet.errors import NotConnected
 from kadnet.events import BootstrapFailed, Events, Joined, LookupEnded, RecordStored
 from kadnet.identity.address import Address, Endpoint, family
 from kadnet.identity.keys import Identity
@@ -32,6 +31,7 @@ from kadnet.overlay.peers import ContactBook, PeerBook
 from kadnet.overlay.published import Published
 from kadnet.overlay.responder import Responder, Surroundings
 from kadnet.overlay.rpc import Rpc
+from kadnet.overlay.seeking import Seeker
 from kadnet.overlay.settings import OverlaySettings, Tuning
 from kadnet.overlay.store import RecordStore, StoreCounters
 from kadnet.overlay.storing import Storing
@@ -192,6 +192,9 @@ class Overlay:
             failed=self._bootstrap_failed,
             settings=tuning.bootstrap,
         )
+        self.seeker = Seeker(
+            self.neighbours, partial(Walk, self._means), first_join=self._first_join, walked=self._walked, now=now
+        )
         self.housekeeping = Housekeeping(
             tuning.upkeep,
             pump,
@@ -239,20 +242,11 @@ class Overlay:
 
     async def lookup(self, target: bytes) -> LookupOutcome:
         """Walk to the 32 bytes of a position or key. NotConnected when nobody answered."""
-        await self._first_join()
-        outcome = await self._walk(target)
-        if not outcome.answers:
-            raise NotConnected("nobody could be asked: this node has no live peer")
-        return outcome
+        return await self.seeker.walk_to(target)
 
     async def find(self, node_id: bytes) -> Contact | None:
         """Where a node can be reached: from the table, else by a walk to its position. None when nobody knows it."""
-        known = self.neighbours.get(node_id)
-        if known is not None:
-            return known
-        await self._first_join()
-        outcome = await self._walk(position_bytes(node_id))
-        return next((contact for contact in outcome.closest if contact.id == node_id), None)
+        return await self.seeker.find(node_id)
 
     async def ping(self, contact: Contact) -> PingOutcome | None:
         """Ask a contact whether it lives."""

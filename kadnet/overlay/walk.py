@@ -71,15 +71,18 @@ class Walk:
         quorum: float | None = None,
         seeds: Sequence[Contact] = (),
         max_pages: int = 64,
+        named: Callable[[Contact], object] | None = None,
     ) -> None:
         """`k`, `quorum`: as in LookupSettings, whose values they replace here. `seeds`: asked beside the table's.
 
-        `max_pages`: answers asked of one holder for one shared key; it holds at most 64 entries.
+        `max_pages`: answers asked of one holder for one shared key; it holds at most 64 entries. `named(contact)` is
+        told of every contact the walk hears of, before anybody has asked it.
         """
         self._means = means
         self._key = key
         self._kind = value_kind
         self._max_pages = max_pages
+        self._named = named
         self._done = trio.Event()
         self._calls: dict[bytes, Call] = {}
         self._extra = 0
@@ -100,6 +103,9 @@ class Walk:
         for family in self._flags_families:
             known += means.starts(family, target, starts)
         known = self._worth_asking(known, means.now())
+        if named is not None:
+            for contact in known:
+                named(contact)
         self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
         self._handle = means.pump.add(self, self._perform)
 
@@ -188,6 +194,9 @@ class Walk:
 
     def _replied(self, contact: Contact, answer: Nodes | Values, now: float) -> None:
         found = self._means.contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
+        if self._named is not None:
+            for each in found:
+                self._named(each)
         self._lookup.on_reply(contact.id, self._worth_asking(found, now), now, contact)
         self._advance()
 

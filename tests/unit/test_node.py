@@ -30,7 +30,7 @@ WRONG: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
     (lambda node: node.ping(node.identity_text), "that is this node itself"),
     (lambda node: node.find(b"short"), "5 bytes are no node ID"),
     (lambda node: node.ping("abcdefgh"), "'abcdefgh' is the short form"),
-    (lambda node: node.ping("bob"), "'bob' is neither a node ID nor an address"),
+    (lambda node: node.ping("bob"), "no contact is called 'bob'"),
 ]
 
 

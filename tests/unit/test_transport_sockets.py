@@ -118,7 +118,7 @@ async def test_a_listener_out_of_descriptors_waits_and_accepts_again(monkeypatch
     monkeypatch.setattr(listener._listener, "accept", starved)
     with trio.fail_after(10):
         ours = await network.connect(listener.local)
-        theirs = await listener.accept()
+        theirs, _ = await listener.accept()
     assert not faults
     for each in (ours, theirs, listener):
         await each.aclose()
@@ -128,7 +128,7 @@ async def test_a_restarted_listener_takes_its_port_again_although_old_connection
     network = RealNetwork()
     listener = await network.listen(Endpoint("127.0.0.1", 0))
     ours = await network.connect(listener.local)
-    theirs = await listener.accept()
+    theirs, _ = await listener.accept()
     for each in (theirs, ours, listener):  # who closes first keeps the port in TIME_WAIT
         await each.aclose()
     again = await network.listen(listener.local)
@@ -139,7 +139,7 @@ async def test_streams_send_small_requests_at_once() -> None:
     network = RealNetwork()
     listener = await network.listen(Endpoint("127.0.0.1", 0))
     ours = await network.connect(listener.local)
-    theirs = await listener.accept()
+    theirs, _ = await listener.accept()
     for end in (ours, theirs):
         assert end.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     for each in (ours, theirs, listener):

@@ -23,6 +23,7 @@ from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.shapes import BootstrapState, Status
 from kadnet.wire.keys import Key, parse_key
+from tests.unit.daemon.fake_chat import FakeChat
 
 ME = Identity.from_seed(bytes(32))
 PEER = Identity.from_seed(bytes([1]) * 32)
@@ -45,10 +46,11 @@ WALK = LookupOutcome(
 )
 
 
-class FakeNode:
+class FakeNode(FakeChat):
     """Keeps one value a key. `raises` is raised by the next verb; `hangs` makes every verb wait for ever."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.values: dict[str, list[ValueEntry]] = {}
         self.replicas = 4
         self.raises: KadnetError | None = None
@@ -145,8 +147,12 @@ def quiet() -> FilteringBoundLogger:
 async def served(
     data_dir: Path, node: FakeNode | None = None, app: AppSettings | None = None, control: ControlSettings | None = None
 ) -> AsyncIterator[FakeNode]:
-    """`node` behind the control socket of `data_dir`."""
+    """`node` behind the control socket of `data_dir`; at the end it is told to stop, as a real one is."""
     node = node or FakeNode()
     verbs = Verbs(node, now=lambda: NOW, wall=lambda: WALL)
-    async with control_socket(make_app(verbs, app), control_path(data_dir), quiet(), control):
-        yield node
+    stopping = trio.Event()
+    async with control_socket(make_app(verbs, app, stopping), control_path(data_dir), quiet(), control):
+        try:
+            yield node
+        finally:
+            stopping.set()

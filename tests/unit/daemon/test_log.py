@@ -3,12 +3,14 @@ from __future__ import annotations
 import errno
 import io
 import json
+from functools import partial
 
 import trio
 import trio.testing
 
 from kadnet.daemon.log import HypercornLog, make_logger, tell
-from kadnet.events import BootstrapFailed, ContactAdded, Events, Joined
+from kadnet.events import BootstrapFailed, ContactAdded, Events, Joined, LinkRefused
+from kadnet.host.following import follow
 
 
 def test_lines_below_the_level_are_not_written() -> None:
@@ -72,7 +74,7 @@ async def test_an_unreachable_bootstrap_and_the_join_are_written_down() -> None:
     stream = io.StringIO()
     events = Events()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(tell, events, make_logger(stream, "info", as_json=True))
+        nursery.start_soon(tell, partial(follow, events), make_logger(stream, "info", as_json=True))
         await trio.testing.wait_all_tasks_blocked()
         events.publish(BootstrapFailed(1.0, "seed.example:7420", "no answer"))
         events.publish(ContactAdded(2.0, bytes(32), "192.0.2.7:7420"))
@@ -84,3 +86,22 @@ async def test_an_unreachable_bootstrap_and_the_join_are_written_down() -> None:
     assert (first["level"], first["address"], first["reason"]) == ("warning", "seed.example:7420", "no answer")
     assert (second["event"], second["contacts"]) == ("joined", 5)
     assert not events
+
+
+async def test_of_many_callers_turned_away_in_a_minute_the_first_ten_are_written_and_the_rest_is_counted() -> None:
+    stream = io.StringIO()
+    events = Events()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, partial(follow, events), make_logger(stream, "info", as_json=True))
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(25):
+            events.publish(LinkRefused(float(number), f"192.0.2.{number}:7420", "noise-box"))
+        await trio.testing.wait_all_tasks_blocked()
+        events.publish(LinkRefused(60.0, "192.0.2.99:7420", "frame-magic"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["endpoint"] for line in lines[:10]] == [f"192.0.2.{number}:7420" for number in range(10)]
+    assert [line["event"] for line in lines[10:]] == ["more callers turned away", "caller turned away"]
+    assert lines[10]["count"] == 15
+    assert lines[0]["reason"] == "it called another node, or is of another network"

@@ -17,6 +17,7 @@ if sys.platform == "win32":
     raise ImportError("kadnet runs on Linux and macOS; Windows is not supported yet")
 
 if TYPE_CHECKING:
+    from kadnet.apps.chat import Message, Receipt
     from kadnet.client import Client
     from kadnet.errors import (
         Conflict,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         IdentityDamaged,
         InputError,
         KadnetError,
+        LinkLost,
         NameNotFound,
         NoNode,
         NotConnected,
@@ -33,22 +35,29 @@ if TYPE_CHECKING:
         PortInUse,
         StorageFailed,
     )
+    from kadnet.host import App, Host
     from kadnet.identity.address import Address
+    from kadnet.links import LinkSettings
     from kadnet.node import Node, open_node
     from kadnet.overlay import GetOutcome, OverlaySettings, PingOutcome, PutOutcome, ValueEntry
     from kadnet.wire.keys import Key
 
 _HOMES = {
     "Address": "kadnet.identity.address",
+    "App": "kadnet.host",
     "Client": "kadnet.client",
     "Conflict": "kadnet.errors",
     "DataDirError": "kadnet.errors",
     "DataDirInUse": "kadnet.errors",
     "GetOutcome": "kadnet.overlay",
+    "Host": "kadnet.host",
     "IdentityDamaged": "kadnet.errors",
     "InputError": "kadnet.errors",
     "KadnetError": "kadnet.errors",
     "Key": "kadnet.wire.keys",
+    "LinkLost": "kadnet.errors",
+    "LinkSettings": "kadnet.links",
+    "Message": "kadnet.apps.chat",
     "NameNotFound": "kadnet.errors",
     "NoNode": "kadnet.errors",
     "Node": "kadnet.node",
@@ -59,6 +68,7 @@ _HOMES = {
     "PingOutcome": "kadnet.overlay",
     "PortInUse": "kadnet.errors",
     "PutOutcome": "kadnet.overlay",
+    "Receipt": "kadnet.apps.chat",
     "StorageFailed": "kadnet.errors",
     "ValueEntry": "kadnet.overlay",
     "open_node": "kadnet.node",
@@ -66,15 +76,20 @@ _HOMES = {
 
 __all__ = [
     "Address",
+    "App",
     "Client",
     "Conflict",
     "DataDirError",
     "DataDirInUse",
     "GetOutcome",
+    "Host",
     "IdentityDamaged",
     "InputError",
     "KadnetError",
     "Key",
+    "LinkLost",
+    "LinkSettings",
+    "Message",
     "NameNotFound",
     "NoNode",
     "Node",
@@ -85,6 +100,7 @@ __all__ = [
     "PingOutcome",
     "PortInUse",
     "PutOutcome",
+    "Receipt",
     "StorageFailed",
     "ValueEntry",
     "open_node",

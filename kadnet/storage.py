@@ -191,6 +191,8 @@ class Database:
         if self.path is None:
             return self._prepared(migrations)
         try:
+            if self._precious:
+                _look_at(self.path)
             return self._prepared(migrations)
         except OSError as error:
             raise self._unopened(error) from None
@@ -223,12 +225,11 @@ class Database:
                     hint="run the newer kadnet that wrote it, or name another --data-dir",
                 )
             if self.path is not None and version > 0:
-                verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if verdict != "ok":
-                    raise _Damaged(verdict.splitlines()[0])
+                _check_pages(connection)
             for number in range(version, len(migrations)):
                 connection.executescript(
-                    f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+                    f"BEGIN IMMEDIATE; {migrations[number]};"
+                    f" PRAGMA application_id = {_OURS}; PRAGMA user_version = {number + 1}; COMMIT;"
                 )
             if self.path is not None:  # written into the file, so only once it is known to be ours
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -239,7 +240,41 @@ class Database:
 
 
 class _Damaged(Exception):
-    """What quick_check said."""
+    """What is wrong with the file."""
+
+
+_OURS = int.from_bytes(b"kadn", "big")
+"""SQLite's application_id of our files; another program's is not taken for one."""
+
+
+def _look_at(path: Path) -> None:
+    """Judge a precious file before anything is written: _Damaged, and it is byte for byte as it was.
+
+    The connection that looks can only read: the last one that can write brings what is left in the -wal into the file
+    as it closes, also into a damaged one.
+    """
+    wal = Path(f"{path}-wal")
+    if not path.exists() or path.stat().st_size == 0:
+        if wal.exists() and wal.stat().st_size:
+            raise _Damaged("it is empty, and what belongs into it lies beside it in the -wal")
+        return
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA busy_timeout = 2000")
+        _check_pages(connection)
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and mark != _OURS:
+            raise _Damaged("it is another program's")
+    finally:
+        connection.close()
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        lines = [line for line in verdict.splitlines() if not line.startswith("***")]
+        raise _Damaged(lines[0] if lines else verdict)
 
 
 def _looks_damaged(error: sqlite3.OperationalError) -> bool:

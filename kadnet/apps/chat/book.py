@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from kadnet.apps.chat import protocol
 from kadnet.apps.chat.settings import ChatSettings
 from kadnet.apps.chat.writing import write
 from kadnet.errors import InputError
@@ -86,8 +87,8 @@ class Book:
         another node, or a full book; StorageFailed.
         """
         _check(name, id, address)
-        place = None if address is None else str(Address(id, address.host, address.port))
-        added_at = int(self._wall())
+        place = None if address is None else _written(Address(id, address.host, address.port))
+        added_at = protocol.unix_seconds(self._wall())
 
         def operation(connection: sqlite3.Connection) -> BookEntry:
             found = _find(connection, name)
@@ -147,6 +148,11 @@ def _check(name: str, id: bytes, address: Address | None) -> None:
         raise InputError(f"the {len(id)} bytes given for '{name}' are no node ID")
     if address is not None and address.id not in (None, id):
         raise InputError(f"the address given for '{name}' is that of another node")
+
+
+def _written(address: Address) -> str:
+    """The address as text, which reads back. InputError for one that was made by hand and is none."""
+    return str(parse_address(str(address), need_id=True))
 
 
 def _find(connection: sqlite3.Connection, name: str) -> BookEntry | None:

@@ -18,7 +18,7 @@ from kadnet.apps.chat.schema import MIGRATIONS
 from kadnet.apps.chat.settings import ChatSettings
 from kadnet.errors import InputError, ProtocolError
 from kadnet.identity import nodeid
-from kadnet.identity.address import Address
+from kadnet.identity.address import Address, parse_address
 from kadnet.metrics import Reasons
 
 if TYPE_CHECKING:
@@ -64,13 +64,14 @@ class Chat:
             raise InputError(f"a message goes to a node ID, and these {len(to)} bytes are none")
         if to == parts.host.id:
             raise InputError("that is this node itself: a message goes to another one")
-        if address is not None and address.id not in (None, to):
-            raise InputError("the address is that of another node than the one the message is for")
+        if address is not None:
+            if address.id not in (None, to):
+                raise InputError("the address is that of another node than the one the message is for")
+            address = parse_address(str(Address(to, address.host, address.port)), need_id=True)
         protocol.utf8(text, parts.settings.max_text)
         runtime = parts.host.runtime
-        body = Body(runtime.entropy(protocol.ID_SIZE), _seconds(runtime.wall()), text)
-        whole = None if address is None else Address(to, address.host, address.port)
-        return await parts.delivery.post(body, to, whole)
+        body = Body(runtime.entropy(protocol.ID_SIZE), protocol.unix_seconds(runtime.wall()), text)
+        return await parts.delivery.post(body, to, address)
 
     def receipt(self, id: bytes) -> Receipt:
         """How a message of ours stands. NotFound for an id that was never sent, or was delivered long ago."""
@@ -158,7 +159,7 @@ class _Parts:
         """A message of a peer's: keep it, then sign that we have it. The same message gets the same receipt again."""
         try:
             body = protocol.decode(data, self.settings.max_text)
-            kept = await self.mailbox.receive(peer, body, _seconds(self.host.runtime.wall()), self._kept)
+            kept = await self.mailbox.receive(peer, body, protocol.unix_seconds(self.host.runtime.wall()), self._kept)
         except ProtocolError as error:
             self.counters.add(f"refused-{error.reason}")
             raise
@@ -175,8 +176,3 @@ class _Parts:
 def _check_number(after: int) -> None:
     if type(after) is not int or not 0 <= after <= _LAST_NUMBER:
         raise InputError(f"after is the number of a message, not {after!r:.40}")
-
-
-def _seconds(wall: float) -> int:
-    """Unix seconds as the wire takes them, whatever the clock says."""
-    return max(0, min(int(wall), protocol.MAX_TIME))

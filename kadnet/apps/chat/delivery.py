@@ -34,6 +34,7 @@ _WORDS = {
     "storage-failed": "its disk did not take the message",
     "busy": "it has too much to do",
     "text-size": "the text is too long for it",
+    protocol.TOO_LARGE: "the text is too long for it",
 }
 
 
@@ -61,6 +62,7 @@ class Delivery:
     """Delivers what is in the outbox while `run` runs."""
 
     def __init__(self, host: Host, mailbox: Mailbox, book: Book, settings: ChatSettings, counters: Reasons) -> None:
+        """Reads for whom something waits; StorageFailed when that cannot be done."""
         self._host = host
         self._mailbox = mailbox
         self._book = book
@@ -71,17 +73,17 @@ class Delivery:
         self._courier = Courier(settings, host.runtime.rng)
         self._handle: Handle[Deliver] = self._pump.add(self._courier, self._do)
         self._nursery: trio.Nursery | None = None
+        self._waiting = mailbox.recipients()
         self._untried: dict[bytes, set[bytes]] = {}  # of each recipient, the messages that no attempt was made for
         self._waiters: dict[bytes, list[_Waiter]] = {}  # of each message
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled. What waited before this process is tried at once."""
-        waiting = self._mailbox.recipients()
         async with self._host.events() as stream, trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 await nursery.start(self._pump.run)
-                self._courier.restarted(waiting, self._now())
+                self._courier.restarted(self._waiting, self._now())
                 self._handle.kick()
                 task_status.started()
                 async for event in stream:
@@ -197,8 +199,8 @@ class Delivery:
         except (KadnetError, Malformed) as error:
             self._counters.add("bad-receipt" if isinstance(error, Malformed) else "failed")
             return error
-        wall = int(self._host.runtime.wall())
-        await self._mailbox.delivered(body.id, recipient, proof, wall, self._told_delivered)
+        at = protocol.unix_seconds(self._host.runtime.wall())
+        await self._mailbox.delivered(body.id, recipient, proof, at, self._told_delivered)
         return None
 
     def _way_to(self, recipient: bytes, queued: Queued) -> bytes | Address:

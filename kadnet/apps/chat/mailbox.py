@@ -149,7 +149,9 @@ class Mailbox:
         messages, theirs = _used(connection, "inbox", sender)
         if messages >= settings.stranger_messages or theirs + size > settings.stranger_bytes:
             raise ProtocolError(protocol.FULL)
-        # Asked of the contacts, of whom there are few: so a stranger who becomes one needs no bookkeeping.
+        if everything + size <= settings.strangers_bytes:
+            return
+        # Asked of the contacts, who are few: so a stranger who becomes one needs no bookkeeping.
         (known,) = connection.execute(
             "SELECT coalesce(sum(bytes), 0) FROM used WHERE what = 'inbox' AND who IN (SELECT id FROM contacts)"
         ).fetchone()

@@ -34,7 +34,9 @@ FULL: Final = "full"
 """Refused: there is no room for this sender."""
 ID_REUSED: Final = "id-reused"
 """Refused: this id stands for another text."""
-FAULTS: Final = frozenset({"encoding", "shape", "id", "sent-at", "text", "text-size", ID_REUSED})
+TOO_LARGE: Final = "too-large"
+"""Refused by the host: the whole request is longer than this protocol's may be there."""
+FAULTS: Final = frozenset({"encoding", "shape", "id", "sent-at", "text", "text-size", ID_REUSED, TOO_LARGE})
 """Refusals that lie in one message alone: what the same sender sends next may well pass."""
 
 
@@ -118,6 +120,11 @@ def utf8(text: str, max_text: int) -> bytes:
 def plausible(sent_at: int, received_at: int) -> int:
     """When a message was sent, for showing: the sender's claim, but never more than a day after it was received."""
     return max(0, min(sent_at, received_at + CLOCK_TOLERANCE))
+
+
+def unix_seconds(wall: float) -> int:
+    """A wall clock's time as the wire takes it, however wrong the clock may be."""
+    return max(0, min(int(wall), MAX_TIME))
 
 
 def _fields(data: bytes, count: int) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ async def write(
             told(result)
 
     if not database.submit(refusing, done):
-        raise StorageFailed("chat.db has too many writes waiting")
+        raise StorageFailed("chat.db takes no more writes now: too many wait, or the node is closed")
     await finished.wait()
     result = results[0]
     if isinstance(result, (KadnetError, ProtocolError)):

@@ -35,8 +35,17 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "lookup": ("network", "lookup", "Walk towards a node or a key, and show how."),
     "put": ("records", "put", "Store a value in the overlay."),
     "get": ("records", "get", "Find a value in the overlay."),
+    "send": ("messages", "send", "Send a message to a node."),
+    "inbox": ("messages", "inbox", "The messages that came."),
+    "outbox": ("messages", "outbox", "The messages that are not delivered yet."),
+    "chat": ("talk", "chat", "Talk with a node, line by line."),
+    "contact": ("contacts", "contact", "Names for node IDs: add, list, remove."),
     "demo": ("demo", "demo", "Watch an overlay of processes store, find, and lose some of its nodes."),
 }
+
+
+# Commands with an argument that may be any text, and what it is called.
+_FREE_TEXT: Final = {"put": "value", "send": "text"}
 
 
 class Kadnet(click.Group):
@@ -122,8 +131,8 @@ def _usage(error: click.ClickException) -> KadnetError:
     message = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"see: {context.command_path if context else 'kadnet'} --help"
-    if isinstance(error, click.NoSuchOption) and context is not None and context.command.name == "put":
-        hint = f"write -- before a value that begins with a dash, or {hint}"
+    if isinstance(error, click.NoSuchOption) and context is not None and context.command.name in _FREE_TEXT:
+        hint = f"write -- before a {_FREE_TEXT[context.command.name]} that begins with a dash, or {hint}"
     return KadnetError(message[:1].lower() + message[1:], hint=hint)
 
 
@@ -131,7 +140,8 @@ def _usage(error: click.ClickException) -> KadnetError:
     cls=Kadnet,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExample:\n  kadnet run --bootstrap seed.example:7420\n  kadnet put color blue\n  kadnet get color",
+    epilog="\b\nExample:\n  kadnet run --bootstrap seed.example:7420\n  kadnet put color blue\n  kadnet get color\n"
+    '  kadnet send bob "see you at eight"',
 )
 @click.option(
     "--data-dir",

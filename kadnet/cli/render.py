@@ -1,14 +1,16 @@
-"""Shapes as text for a person: aligned columns, short IDs, ages in words. Pure; lines out, nothing printed.
+"""Shapes as text for a person: aligned columns, short IDs, ages in words. Lines out, nothing printed.
 
 A short ID is for the eye only; `peers --full` and every `--json` give what can be typed.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from statistics import median
 
-from kadnet.shapes import BootstrapState, Bucket, Peer, Status, Walked
+from kadnet.identity.text import printable
+from kadnet.shapes import BookEntry, BootstrapState, Bucket, Message, Outgoing, Peer, Status, Walked
 
 SHORT = 8  # characters of an ID, as identity.nodeid.short gives them
 _BUCKET = 16  # places in a bucket, for the width of the bars
@@ -62,6 +64,7 @@ def status(found: Status) -> list[str]:
     ]
     if found.links:
         rows.append(("links", str(found.links)))
+    rows.append(("messages", f"{found.messages} received, {found.queued} waiting to be delivered"))
     states = [_bootstrap(state) for state in found.bootstrap]
     rows += _under("bootstrap", states or ["none given"])
     rpc = found.counters.get("rpc", {})
@@ -98,7 +101,7 @@ def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
     """A line for each live contact. `wall`: now, Unix seconds."""
     if not found:
         return ["no live peers"]
-    rows = [("id", "address", "rtt", "known for", "last answer")]
+    rows = [("id", "address", "rtt", "known for", "last answer", "linked")]
     rows += [
         (
             peer.id,
@@ -106,10 +109,11 @@ def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
             rtt(peer.rtt_ms),
             age(wall - peer.added_at),
             f"{age(wall - peer.answered_at)} ago",
+            "yes" if peer.links else "-",
         )
         for peer in found
     ]
-    return columns(rows, "llrrr")
+    return columns(rows, "llrrrl")
 
 
 def table(found: Sequence[Bucket], wall: float) -> list[str]:
@@ -161,3 +165,62 @@ def walk(walked: Walked, *, trace: bool) -> list[str]:
     )
     lines.append(f"closest to {walked.target[:16]}...: {_count(len(walked.closest), 'node')}")
     return lines + columns([("", node.id[:SHORT], place(node.address)) for node in walked.closest])
+
+
+def person(name: str | None, id: str) -> str:
+    """A contact's name, or the start of an ID. The dots cannot stand in a name: an ID can be made to begin like one."""
+    return name if name is not None else f"{id[:SHORT]}..."
+
+
+def moment(seconds: int) -> str:
+    """Unix seconds as local date and time."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no calendar goes there
+        return f"at {seconds}"
+
+
+def message(found: Message) -> str:
+    """When it came by our own clock, from whom, and the text, which the printing escapes."""
+    return f"{moment(found.received_at)}  {person(found.name, found.sender)}  {found.text}"
+
+
+def problem(text: str, name: str | None, id: str) -> str:
+    """Why a message has not reached somebody, who is named as a person knows them."""
+    return printable(text.replace(id, person(name, id)))
+
+
+def outbox(found: Sequence[Outgoing], wall: float) -> list[str]:
+    """A line for each message that waits. `wall`: now, Unix seconds."""
+    if not found:
+        return ["nothing waits to be delivered"]
+    rows = [("to", "waits for", "tried", "again", "text", "problem")]
+    rows += [
+        (
+            person(item.name, item.recipient),
+            age(wall - item.sent_at),
+            f"{item.attempts} times" if item.attempts != 1 else "once",
+            "now" if item.next_at is None or item.next_at <= wall else f"in {age(item.next_at - wall)}",
+            printable(item.text, 40),
+            problem(item.problem or "-", item.name, item.recipient),
+        )
+        for item in found
+    ]
+    return columns(rows, "lrrrll")
+
+
+def contacts(found: Sequence[BookEntry], wall: float) -> list[str]:
+    """A line for each name."""
+    if not found:
+        return ["no contacts; add one with: kadnet contact add NAME WHO"]
+    rows = [("name", "id", "address", "added")]
+    rows += [
+        (
+            entry.name,
+            entry.id,
+            "-" if entry.address is None else place(entry.address),
+            f"{age(wall - entry.added_at)} ago",
+        )
+        for entry in found
+    ]
+    return columns(rows, "lllr")

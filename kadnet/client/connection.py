@@ -97,7 +97,8 @@ def exchange(
         # Strictly ASCII, so also half a surrogate pair reaches the node, who refuses it by name.
         content = None if body is None else json.dumps(body).encode("ascii")
         headers = {"Content-Type": "application/json", "Connection": "close"}
-        with suppress(BrokenPipeError, ConnectionResetError):  # a node that refuses a request does not read all of it, and says why
+        # A node that refuses a request does not read all of it, and says why.
+        with suppress(BrokenPipeError, ConnectionResetError):
             connection.request(method, path, content, headers)
         response = connection.getresponse()
         raw = response.read(max_answer + 1)

@@ -16,6 +16,7 @@ from kadnet.identity.address import Address, Endpoint
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
+from kadnet.links import Linked
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.wire.keys import Key
 
@@ -35,6 +36,7 @@ class NodeFace(ChatFace, Protocol):
     def status(self) -> shapes.Status: ...
     def peers(self) -> list[EntryView]: ...
     def table(self) -> list[BucketView]: ...
+    def linked(self) -> list[Linked]: ...
     def counters(self) -> dict[str, dict[str, int | dict[str, int]]]: ...
 
 
@@ -52,7 +54,10 @@ class Verbs:
         return self._node.status()
 
     async def peers(self) -> list[shapes.Peer]:
-        return self._peers(self._node.peers())
+        found = self._peers(self._node.peers())
+        known = {peer.id for peer in found}
+        # Links reach further than the table: to nodes that do not serve, or for whom it has no place.
+        return found + [peer for peer in self._linked() if peer.id not in known]
 
     async def table(self) -> list[shapes.Bucket]:
         return [
@@ -115,8 +120,25 @@ class Verbs:
         assert isinstance(went, int)
         return came, went
 
+    def _linked(self) -> list[shapes.Peer]:
+        ago = self._wall() - self._now()
+        return [
+            shapes.Peer(
+                id=nodeid.encode(linked.id),
+                address=_address(linked.id, linked.endpoint),
+                rtt_ms=None if linked.rtt is None else _ms(linked.rtt),
+                added_at=round(linked.since + ago, 3),
+                answered_at=round(linked.heard_at + ago, 3),
+                checks=0,
+                fast=False,
+                links=linked.links,
+            )
+            for linked in self._node.linked()
+        ]
+
     def _peers(self, entries: Sequence[EntryView]) -> list[shapes.Peer]:
         ago = self._wall() - self._now()  # what turns the table's clock into Unix seconds
+        links = {linked.id: linked.links for linked in self._node.linked()}
         return [
             shapes.Peer(
                 id=nodeid.encode(entry.contact.id),
@@ -126,6 +148,7 @@ class Verbs:
                 answered_at=round(entry.last_answer_at + ago, 3),
                 checks=entry.checks,
                 fast=entry.fast,
+                links=links.get(entry.contact.id, 0),
             )
             for entry in entries
         ]

@@ -53,9 +53,13 @@ class Waits:
 
     async def delivery(self, request: Request, within: float, work: Callable[[], Awaitable[T]]) -> T | None:
         """What `work` returns; None when it took longer than `within` seconds, or the node stops."""
-        with trio.move_on_after(within):
+
+        async def in_its_place() -> T:
             async with self._deliveries:
-                return await self._while_wanted(request, work)
+                return await work()
+
+        with trio.move_on_after(within):
+            return await self._while_wanted(request, in_its_place)
         return None
 
     async def _while_wanted(self, request: Request, work: Callable[[], Awaitable[T]]) -> T | None:

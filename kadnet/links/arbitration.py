@@ -1,7 +1,7 @@
-"""Which of several links of a pair stays: one round of the larger ID, from its pings to the peer's `kept`.
+"""Which of several links of a pair stays: one round of the larger ID, from its pings to the link it says keep on.
 
 All links are pinged with one number. The first pong decides, after a moment in which others may come: then a link that
-we dialed ourselves goes before the others. Who asks and who closes is the business of `states`.
+we dialed ourselves goes before the others. Who asks, what a round is waited for and who closes is said in `states`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Mapping
 class Round:
     """One round among the links of `dialed`, which says of each whether we called."""
 
-    __slots__ = ("_dialed", "_pongs", "_tie", "n", "settle_at", "winner")
+    __slots__ = ("_dialed", "_pongs", "_tie", "again_at", "n", "settle_at", "winner")
 
     def __init__(self, n: int, dialed: Mapping[int, bool], tie: float) -> None:
         """`n`: the number of the pings. `tie`: seconds in which further pongs count as the first."""
         self.n = n
         self.settle_at = math.inf
         """When the winner is known."""
+        self.again_at = math.inf
+        """When another round is needed, as the winner has not said `kept`."""
         self.winner: int | None = None
         """The link that has been told to stay."""
         self._dialed = dict(dialed)
@@ -41,9 +43,10 @@ class Round:
         if self.winner is None:
             self._look(now)
 
-    def decide(self) -> int:
-        """The winner, once `settle_at` has come."""
+    def decide(self, again_at: float) -> int:
+        """The winner, once `settle_at` has come. It has until `again_at` to say `kept`."""
         self.settle_at = math.inf
+        self.again_at = again_at
         self.winner = next((link for link in self._pongs if self._dialed[link]), self._pongs[0])
         return self.winner
 

@@ -1,7 +1,8 @@
 """When to call the peer: on demand once, after a loss at once or after growing pauses, never twice at a time.
 
-`Calling` counts failures: calls that came to nothing, and links that did not last. Who is called, and how, is the
-driver's; whether anything waits to be sent is told by `states`.
+Failures are calls that came to nothing, and links that did not last: a link that breaks whenever it is used would
+otherwise be called again at once, for ever. Who is called, and how, is the driver's; whether anything waits to be sent
+is told by `states`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ stream is one more function. A way counts only once the peer at its end has prov
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ class Dialer:
             try:
                 stream = await path(contact)
             except OSError as error:
-                raise PeerUnreachable(f"{where} cannot be reached: {error.strerror or error}") from None
+                why = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+                raise PeerUnreachable(f"{where} cannot be reached: {why}") from None
             try:
                 return await self._shake_hands(contact, stream)
             except (trio.BrokenResourceError, trio.ClosedResourceError, EOFError):

@@ -19,6 +19,7 @@ class StateSettings:
     settled      a link that lived shorter does not end the count of redials, or one that breaks whenever it is used
                  would be called again at once, for ever
     tie          pongs so close together count as one moment: the links are equally good
+    kept_within  a link that was told to stay and does not say `kept` in this time may be dead: far above a round trip
     drain        a closing link that brings nothing for so long is given up: far above a round trip
     grace        after a loss the requests handed over before it wait so long; an answer may come on another link
     batch_items, batch_bytes  what a link is handed at once, and may take along when it breaks: one write of the system
@@ -31,6 +32,7 @@ class StateSettings:
     jitter: float = 0.5
     settled: float = 10.0
     tie: float = 0.002
+    kept_within: float = 5.0
     drain: float = 5.0
     grace: float = 5.0
     batch_items: int = 64

@@ -16,6 +16,7 @@ from kadnet.errors import Malformed
 from kadnet.events import Events, LinkRefused
 from kadnet.identity.address import Endpoint, Scope, prefix, scope, text
 from kadnet.identity.keys import Identity
+from kadnet.kademlia.limits import PrefixBudgets
 from kadnet.links.dial import Proven, next_frame
 from kadnet.links.means import LinkCounters
 from kadnet.links.pending import Pending, PendingSettings
@@ -58,6 +59,9 @@ class Gate:
         self._counters = counters
         self._settings = settings
         self._pending = Pending(settings)
+        self._budgets = PrefixBudgets(
+            settings.rate, settings.burst, settings.node_rate, settings.node_burst, settings.prefixes
+        )
         self._scopes: dict[int, trio.CancelScope] = {}
         self._last_number = 0
 
@@ -111,6 +115,8 @@ class Gate:
         frame = await next_frame(stream, reader)
         if frame.command != HANDSHAKE:
             raise Malformed("frame-command")
+        if scope(remote.host) == Scope.PUBLIC and not self._budgets.allow(prefix(remote.host), self._runtime.now()):
+            raise Malformed("budget")
         answerer = Answerer(self._identity, self._network, instance=self._instance, ephemeral=self._runtime.entropy(32))
         hello = answerer.read(frame.payload)
         if hello.id == self._identity.public:

@@ -13,6 +13,7 @@ import trio
 
 from kadnet.errors import InputError, PeerUnreachable
 from kadnet.events import Events, HandlerFailed
+from kadnet.identity import nodeid
 from kadnet.identity.address import Address, Endpoint
 from kadnet.identity.keys import Identity
 from kadnet.links.dial import Dialer, Path, Proven, Whereabouts
@@ -30,12 +31,14 @@ from kadnet.wire.envelopes import IDLE, LINK, is_protocol
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A peer that we are linked to. `since`: monotonic seconds; `rtt` seconds, None while unmeasured."""
+    """A peer that we are linked to. `endpoint`: where its connection comes from or goes to; `since`, `heard_at`:
+    monotonic seconds; `rtt` seconds, None while unmeasured."""
 
     id: bytes
     endpoint: Endpoint
     links: int
     since: float
+    heard_at: float
     rtt: float | None
 
 
@@ -140,7 +143,7 @@ class Links:
             usable = pair.usable()
             if usable:
                 first = usable[0]
-                found.append(Linked(peer, first.remote, len(usable), first.since, pair.machine.rtt))
+                found.append(Linked(peer, first.remote, len(usable), first.since, pair.heard_at, pair.machine.rtt))
         return found
 
     def count_usable(self) -> int:
@@ -184,8 +187,9 @@ class Links:
     # --- its parts
 
     def _pair(self, peer: bytes) -> Pair:
-        pair = self._pairs.get(peer)
+        pair = self._pairs.get(peer) if isinstance(peer, bytes) else None
         if pair is None:
+            _check_id(peer)
             if self._means is None:
                 raise RuntimeError("links are not running yet")
             pair = self._pairs[peer] = Pair(self._means, peer, self._over)
@@ -215,7 +219,7 @@ class Links:
         resting = [pair for pair in self._pairs.values() if pair.links and not pair.is_busy and pair.peer != peer]
         if not resting:
             return True
-        min(resting, key=lambda pair: pair.rested_at).retire(IDLE)
+        min(resting, key=lambda pair: (pair.serving > 0, pair.rested_at)).retire(IDLE)
         return False
 
     async def _goodbye(self) -> None:
@@ -240,6 +244,11 @@ class Links:
 
     def _failed(self, protocol: str, error: BaseException, trace: str) -> None:
         self._events.publish(HandlerFailed(self._runtime.now(), protocol, f"{type(error).__name__}: {error}", trace))
+
+
+def _check_id(peer: object) -> None:
+    if not isinstance(peer, bytes) or not nodeid.is_valid(peer):
+        raise InputError("what was given is no node ID: 32 bytes that can be a public key")
 
 
 async def _shielded(over: trio.Event, *, task_status: trio.TaskStatus[trio.Nursery]) -> None:

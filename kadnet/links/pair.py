@@ -49,13 +49,17 @@ class Pair:
         self.peer = peer
         self.links: dict[int, Link] = {}
         self.reply_bytes = 0
+        self.serving = 0
+        """Requests of the peer that are not answered yet."""
         self.rested_at = means.runtime.now()
+        self.heard_at = self.rested_at
         self._means = means
         self._over = over
         self._now = means.runtime.now
         self._open: dict[int, Asked] = {}
         self._last_id = 0
         self._room = trio.lowlevel.ParkingLot()
+        self._entering = 0  # who waits for room, or has just been given some
         self.machine = Peering(means.own_id, peer, means.settings.states, means.runtime.rng)
         self._handle = means.pump.add(self.machine, self._perform)
 
@@ -121,8 +125,10 @@ class Pair:
     # --- links
 
     def adopt(self, proven: Proven, *, dialed: bool, first: tuple[bytes, bool] | None = None) -> Link:
-        """Take in a connection that has proved itself. The machine has a ping for one that we called: the answerer needs
-        a first frame, and a small one."""
+        """Take in a connection that has proved itself.
+
+        To one that we called the machine sends a ping first: the answerer waits for a frame, and for a small one.
+        """
         means = self._means
         means.counters.proven += 1
         link = Link(
@@ -208,6 +214,7 @@ class Pair:
                 self._means.events.publish(LinkDown(self._now(), self.peer, reason))
 
     def _heard(self, link: Link) -> None:
+        self.heard_at = self._now()
         self.machine.heard(link.number, self._now())
 
     def _written(self, link: Link) -> None:
@@ -248,13 +255,27 @@ class Pair:
             if answer is not None:
                 services.refuse(answer, "too-large", f"at most {service.max_body} bytes")
         else:
-            await services.offer(service, Job(self.peer, body, answer))
+            if answer is not None:
+                self.serving += 1
+                answer = partial(self._served, answer)
+            if await services.offer(service, Job(self.peer, body, answer)):
+                self._heard(link)  # what it says meanwhile waits unread: a full service is no sign of its death
+
+    def _served(self, answer: Callable[[Answer], object], outcome: Answer) -> None:
+        self.serving -= 1
+        answer(outcome)
 
     def _too_large(self, head: Head) -> bool:
         """Whether a message in parts is to be passed over; a request is told so."""
         if head.kind in (envelopes.RESPONSE, envelopes.ERROR):
             asked = self._open.get(head.id)
-            return asked is None or head.body_length > self._means.settings.max_message
+            if asked is None or asked.answered.is_set():
+                self._means.counters.unclaimed += 1
+                return True
+            if head.body_length > self._means.settings.max_message:
+                asked.fail(PeerRefused(f"the answer of {self._name} is too large for a link", reason="too-large"))
+                return True
+            return False
         service = self._means.services.get(head.protocol)
         if service is not None and head.body_length <= service.max_body:
             return False
@@ -307,17 +328,24 @@ class Pair:
         self.machine.expecting(len(self._open), self._now())
         self._handle.kick()
         self._room.unpark_all()
-        if self.machine.over and not self.links and not self._open and not self._room:
+        if self.machine.over and not self.links and not self._open and not self._entering:
             self._handle.stop()
             self._over(self)
 
     async def _wait_for_room(self, also: Callable[[], bool]) -> None:
         settings = self._means.settings
-        while True:
-            items, size = self.machine.queued
-            if items < settings.queue_items and size < settings.queue_bytes and also():
-                return
-            await self._room.park()
+        self._entering += 1
+        try:
+            while True:
+                items, size = self.machine.queued
+                if items < settings.queue_items and size < settings.queue_bytes and also():
+                    break
+                await self._room.park()
+        except BaseException:
+            self._entering -= 1
+            self._settle()
+            raise
+        self._entering -= 1
 
     def _free_id(self) -> int:
         number = self._last_id

@@ -19,6 +19,7 @@ import trio
 
 from kadnet.errors import KadnetError, ProtocolError, meaning
 from kadnet.metrics import Reasons
+from kadnet.wire.envelopes import is_code
 
 OnRequest = Callable[[bytes, bytes], Awaitable[bytes]]
 OnNotice = Callable[[bytes, bytes], Awaitable[None]]
@@ -128,25 +129,27 @@ class Services:
         """Where workers live."""
         self._nursery = nursery
 
-    async def offer(self, service: Service, job: Job) -> None:
-        """Queue a job, waiting a while for room. Returns at once, without a checkpoint, when there is room."""
+    async def offer(self, service: Service, job: Job) -> bool:
+        """Queue a job, waiting a while for room; whether it had to wait. Without a checkpoint when there is room."""
         if job.answer is None:
             self.counters.notices += 1
         else:
             self.counters.requests += 1
         if (service.on_notice if job.answer is None else service.on_request) is None:
             self._refuse(job, "not-offered")
-            return
-        if len(service.jobs) >= self._settings.waiting and not service.stuck:
+            return False
+        waits = len(service.jobs) >= self._settings.waiting and not service.stuck
+        if waits:
             with trio.move_on_after(self._settings.patience):
                 while len(service.jobs) >= self._settings.waiting:
                     await service.room.park()
         if len(service.jobs) >= self._settings.waiting:
             service.stuck = True  # until a handler ends: a link that waited for each of its messages would seem dead
             self._refuse(job, "busy")
-            return
-        service.jobs.append(job)
-        self._wake(service)
+        else:
+            service.jobs.append(job)
+            self._wake(service)
+        return waits
 
     def refuse(self, answer: Callable[[Answer], object], code: str, detail: str = "") -> None:
         """Answer a request that reaches no handler, and count it."""
@@ -199,19 +202,23 @@ class Services:
             assert service.on_request is not None
             answer = Answer(_bytes(await service.on_request(job.peer, job.body)))
         except ProtocolError as error:
-            answer = Answer(b"", error.reason)
+            answer = Answer(b"", error.reason) if is_code(error.reason) else self._fault(service, error)
         except KadnetError as error:
             answer = Answer(b"", meaning(error).code)
         except Exception as error:  # a handler's own fault must not end the node: DESIGN's one exception
-            self.counters.failed += 1
-            self._failed(service.protocol, error, traceback.format_exc())
-            if self._raise_errors:
-                raise
-            answer = Answer(b"", "internal")
+            answer = self._fault(service, error)
         if answer.code:
             self.refused.add(answer.code)
         if job.answer is not None:
             job.answer(answer)
+
+    def _fault(self, service: Service, error: Exception) -> Answer:
+        """A handler raised what it should not have. Call it where the error is handled."""
+        self.counters.failed += 1
+        self._failed(service.protocol, error, traceback.format_exc())
+        if self._raise_errors:
+            raise error
+        return Answer(b"", "internal")
 
 
 def _bytes(answer: object) -> bytes:

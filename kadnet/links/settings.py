@@ -30,8 +30,8 @@ class DialSettings:
 class LinkSettings:
     """All bounds of the room.
 
-    max_links      links to all peers; each holds a socket, two tasks and up to 64 KiB. When full the one that has rested
-                   longest makes room, and when none rests the newcomer is turned away
+    max_links      links to all peers; each holds a socket, two tasks and up to 64 KiB. When full the one that has
+                   rested longest makes room, and when none rests the newcomer is turned away
     closing        links over that which may stand while others are closed for them
     max_message    bytes of one message, as the wire has it
     assembling     bytes of messages under way in parts, over all links: 32 of the largest

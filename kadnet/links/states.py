@@ -1,10 +1,10 @@
 """The links between this node and one peer, as a machine: which of them stays, when to call, what goes where.
 
 Two nodes that call each other at one moment have two links, and both have to throw away the same one. So the larger ID
-alone decides (docs/wire.md, Links): it pings all links, keeps the first that answers, says `keep` there, and once that
-is answered closes the rest. The smaller ID closes none and sends on the link it last heard from. A close is a drain:
-each side says it once, says nothing after it, and reads on until the other has said it too; so what had been handed to
-a link that loses arrives all the same.
+alone decides (docs/wire.md, Links): it pings all links, says `keep` on the first that answers, and once `kept` comes
+back closes the rest. Until then it holds its messages. The smaller ID closes none and sends on the link it last heard
+from. A close is a drain: each side says it once, says nothing after it, and reads on until the other has said it too;
+so what had been handed to a link that loses arrives all the same.
 
 A message belongs to the pair, and to a link only once it is handed over, one batch at a time. A link that breaks takes
 with it at most what it had been handed. Nothing is sent twice.
@@ -16,8 +16,12 @@ What interleavings by the thousand (tests/properties/test_links.py) have shown:
 - The links of a former start of the peer may still bring what it sent last, and the first frame of a start that is over
   can come so late that it is taken for the newest. So they are not dropped but drained as well: a live link that was
   wrongly closed loses nothing, and its peer calls again. What is handed to the dead one meanwhile is lost with it.
-- `kept` names no round, so one of an earlier round can be taken for that of the present one. Since a close drains, this
-  loses nothing either, and the peer moves over to what is left.
+- A link can break between its pong and `kept`, seen by the other side alone. Messages handed to it at once went on
+  into nothing for as long as it was not found dead. So they wait for `kept`, and when it does not come in time there is
+  another round. `kept` names no round, and the first one decides: its link works both ways.
+- An answer can be lost with one link while another stands. So every loss puts in doubt what was asked before it; to
+  wait only while there is no link left requests without an end. It still happens where this side cannot see the
+  loss, as of a link it never knew: whoever asks bounds how long it waits.
 """
 
 from __future__ import annotations
@@ -166,7 +170,7 @@ class Peering:
             self._pong(at, control.n, now)
         elif isinstance(control, Keep):
             at.tell(Kept(), now)
-        elif self._round is not None and self._round.winner == link:
+        elif self._round is not None:  # to a keep of this round or an earlier one: the link works both ways
             self._round = None
             for other in self._usable():
                 if other is not at:
@@ -213,8 +217,10 @@ class Peering:
                 self._drop(link, SILENT if link.state is State.OPEN else DRAINED, now)
             elif link.ping_at <= now:
                 link.ping(self._next_ping(), now)
+        if self._round is not None and self._round.again_at <= now:
+            self._begin_round(now)
         if self._round is not None and self._round.settle_at <= now:
-            self._links[self._round.decide()].tell(Keep(), now)
+            self._links[self._round.decide(now + self._settings.kept_within)].tell(Keep(), now)
         self._hand_over(now)
         if self._farewell is not None:
             self._take_leave(self._farewell, now)
@@ -231,7 +237,7 @@ class Peering:
         if self._doubts:
             moments.append(self._doubts[0] + self._settings.grace)
         if self._round is not None:
-            moments.append(self._round.settle_at)
+            moments += (self._round.settle_at, self._round.again_at)
         for link in self._links.values():
             moments += (link.given_up_at, link.ping_at)
         wake_at = min(moments)
@@ -246,7 +252,7 @@ class Peering:
         if len(usable) < 2:
             return usable[0] if usable else None
         if self._round is not None:
-            return None if self._round.winner is None else self._links[self._round.winner]
+            return None
         return max(usable, key=lambda link: link.heard_no)
 
     def _hand_over(self, now: float) -> None:
@@ -279,10 +285,8 @@ class Peering:
     def _doubt(self, now: float) -> None:
         """What was handed over up to now, here or there, may be lost."""
         if self._open and now not in self._doubts:
-            del self._doubts[
-                1:
-            ]  # two are enough, the next to be settled and the latest: nobody waits longer than twice
-            self._doubts.append(now)
+            # Two are enough, the next to be settled and the latest: nobody waits for more than twice the grace.
+            self._doubts[1:] = [now]
 
     # ---------------------------------------------------------------------------------------------- which link stays
 
@@ -383,5 +387,7 @@ class Peering:
             link.tell(Close(reason), now)
         link.finish(now)
         self._actions.append(Finish(link.number))
+        if reason != SPARE:
+            self._doubt(now)
         if was_open:
             self._left(link, reason, now, ended=reason in _ENDS)

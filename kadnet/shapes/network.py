@@ -52,8 +52,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A live contact. `rtt_ms` null: not measured. `checks`: passed in a row; `fast`: it is still checked often.
-    `links` that are open to it."""
+    """A live contact, or a node that is only linked to us. `rtt_ms` null: not measured. `checks`: passed in a row;
+    `fast`: it is still checked often. `links` that are open to it.
+
+    Who is only linked stands in no table (0 checks); if it called us, `address` is where its connection comes from.
+    """
 
     id: str
     address: str

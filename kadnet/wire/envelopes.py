@@ -67,6 +67,11 @@ def is_protocol(name: str) -> bool:
     return _PROTOCOL.fullmatch(name) is not None
 
 
+def is_code(code: str) -> bool:
+    """Whether `code` can be an error's: 1 to 32 of a-z 0-9 -"""
+    return _CODE.fullmatch(code) is not None
+
+
 def encode_envelope(protocol: str, kind: int, id: int, body: bytes) -> bytes:
     """The bytes of a message. The caller answers for the fields; they are checked where they come from."""
     return _pack((protocol, kind, id, body))

@@ -12,7 +12,10 @@ import pytest
 
 from tests.system.processes import Running, Town, bound, command, environment, first_line, kadnet
 
-COMMANDS = ("init", "id", "version", "run", "status", "peers", "table", "ping", "lookup", "put", "get", "demo")
+COMMANDS = (
+    *("init", "id", "version", "run", "status", "peers", "table", "ping", "lookup", "put", "get"),
+    *("send", "inbox", "outbox", "chat", "contact", "demo"),
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kadnet import shapes
 from kadnet.errors import TABLE, Conflict, DataDirInUse, InputError, KadnetError, hint_of
 
-PEER = shapes.Peer("id", "kadnet://id@h:1", 1.5, 10.0, 20.0, 3, True)
+PEER = shapes.Peer("id", "kadnet://id@h:1", 1.5, 10.0, 20.0, 3, True, 1)
 SHAPES: list[Any] = [
     shapes.PutRequest("k", "v", ttl=5),
     shapes.GetRequest("k", stats=True),
@@ -20,7 +20,7 @@ SHAPES: list[Any] = [
     shapes.Found("k", (shapes.Value("v", "utf-8", None, None, None),), shapes.GetStats("network", 1, 2, 3.5, 4, 5)),
     shapes.Status(
         "i", "a", "v", 1.5, 1, 0, 2, 3, True, False, 16, "public",
-        (shapes.BootstrapState("h:1", False, "no answer", 2),), ("note",), {"rpc": {"dropped": {"x": 1}}},
+        (shapes.BootstrapState("h:1", False, "no answer", 2),), ("note",), {"rpc": {"dropped": {"x": 1}}}, 4, 5,
     ),
     PEER,
     shapes.Bucket(3, 4, (PEER,), (shapes.Place("i", "a"),)),
@@ -28,6 +28,18 @@ SHAPES: list[Any] = [
     shapes.Walked("00", (), "why", 1, 2, 3, 4.5, (shapes.Query(1, "i", "a", 1, 0.0, None, "failed", 0),)),
     shapes.Ready("ready", "i", "a", "c"),
     shapes.Problem("t", "input", "title", 400, "d", "h"),
+    shapes.ResolveRequest("w"),
+    shapes.SendRequest("w", "t", 1.5),
+    shapes.DeliveryRequest("i", 0.0),
+    shapes.InboxRequest(1, 2, 3.5),
+    shapes.OutboxRequest(4),
+    shapes.ContactRequest("n", "w"),
+    shapes.NameRequest("n"),
+    shapes.Who("i", "n"),
+    shapes.Sent("i", "queued", "why"),
+    shapes.Message(1, "i", "s", "t", 2, 3, "n"),
+    shapes.Outgoing(1, "i", "r", "t", 2, 3, None, None),
+    shapes.BookEntry("n", "i", None, 5),
 ]  # fmt: skip
 
 
@@ -43,6 +55,38 @@ def test_the_fields_of_the_contract_are_there_and_no_others() -> None:
     assert found["values"] == [{"value": "v", "encoding": "utf-8", "publisher": None, "seq": None, "expires": None}]
     ready = shapes.to_json(shapes.Ready("ready", "i", "a", "c"))
     assert list(ready) == ["event", "id", "address", "control"]
+
+
+def test_messages_have_the_fields_of_the_contract_and_no_others() -> None:
+    assert shapes.to_json(shapes.Sent("i", "delivered")) == {"id": "i", "state": "delivered"}
+    message = shapes.to_json(shapes.Message(1, "i", "s", "t", 2, 3))
+    assert message == {"number": 1, "id": "i", "from": "s", "text": "t", "sent_at": 2, "received_at": 3}
+    assert list(message) == ["number", "id", "from", "text", "sent_at", "received_at"]
+    outgoing = shapes.to_json(shapes.Outgoing(1, "i", "r", "t", 2, 3, None, None))
+    assert list(outgoing) == ["number", "id", "to", "text", "sent_at", "attempts", "problem", "next_at"]
+    assert list(shapes.to_json(shapes.BookEntry("n", "i", None, 5))) == ["name", "id", "address", "added_at"]
+
+
+def test_a_field_is_read_by_its_name_in_the_json_alone() -> None:
+    data = {"number": 1, "id": "i", "from": "s", "text": "t", "sent_at": 2, "received_at": 3}
+    assert shapes.from_json(shapes.Message, data, strict=True).sender == "s"
+    del data["from"]
+    with pytest.raises(InputError, match="field 'from' is missing"):
+        shapes.from_json(shapes.Message, data)
+    with pytest.raises(InputError, match="unknown field 'sender'"):
+        shapes.from_json(shapes.Message, {**data, "from": "s", "sender": "s"}, strict=True)
+
+
+def test_what_an_older_node_says_is_still_read() -> None:
+    status, peer = (
+        shapes.to_json(next(each for each in SHAPES if isinstance(each, shapes.Status))),
+        shapes.to_json(PEER),
+    )
+    for name in ("messages", "queued"):
+        del status[name]
+    del peer["links"]
+    assert shapes.from_json(shapes.Peer, peer).links == 0
+    assert shapes.from_json(shapes.Status, status).messages == 0
 
 
 def test_what_does_not_apply_to_an_error_is_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 from click.testing import CliRunner, Result
 
@@ -10,12 +11,12 @@ from kadnet.cli.main import kadnet
 from kadnet.runtime import real_runtime
 
 
-def typed(*words: str, data_dir: Path | None = None, stdin: bytes | None = None) -> Result:
+def typed(*words: str, data_dir: Path | None = None, stdin: bytes | IO[bytes] | None = None) -> Result:
     """What `kadnet WORDS` does."""
     before = () if data_dir is None else ("--data-dir", str(data_dir))
     return CliRunner().invoke(kadnet, [*before, *words], input=stdin)
 
 
-async def asked(data_dir: Path, *words: str, stdin: bytes | None = None) -> Result:
+async def asked(data_dir: Path, *words: str, stdin: bytes | IO[bytes] | None = None) -> Result:
     """The same beside a running loop."""
     return await real_runtime().offload(lambda: typed(*words, data_dir=data_dir, stdin=stdin))

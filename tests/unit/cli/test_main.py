@@ -16,7 +16,10 @@ from tests.unit.cli.runner import asked, typed
 from tests.unit.daemon.fake import served
 
 WRITTEN = [name for name in COMMANDS if name != "demo"]
-HEAVY = ("trio", "starlette", "hypercorn", "structlog", "kadnet.node", "kadnet.overlay", "kadnet.daemon", "sqlite3")
+HEAVY = (
+    "trio", "starlette", "hypercorn", "structlog", "kadnet.node", "kadnet.overlay", "kadnet.daemon", "sqlite3",
+    "prompt_toolkit",
+)  # fmt: skip
 
 
 def modules_after(*words: str) -> set[str]:
@@ -30,7 +33,10 @@ def modules_after(*words: str) -> set[str]:
     return set(done.stdout.rpartition("\n")[0].rpartition("\n")[2].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["version"], ["run", "--help"], ["put", "--help"], ["lookup", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["version"], *([name, "--help"] for name in ("run", "put", "lookup", "send", "chat", "contact"))],
+)
 def test_help_imports_neither_trio_nor_the_node(words: list[str]) -> None:
     assert modules_after(*words) == set()
 
@@ -39,6 +45,8 @@ def test_a_short_command_imports_neither_trio_nor_a_framework(tmp_path: Path) ->
     assert modules_after("--data-dir", str(tmp_path), "status") == set()
     assert modules_after("--data-dir", str(tmp_path), "put", "color", "blue") == set()
     assert modules_after("--data-dir", str(tmp_path), "init") == set()
+    assert modules_after("--data-dir", str(tmp_path), "send", "bob", "hi") == set()
+    assert modules_after("--data-dir", str(tmp_path), "chat", "bob") == set()
 
 
 def test_the_probe_of_imports_sees_an_import() -> None:
@@ -72,6 +80,8 @@ def test_the_list_of_commands_tells_what_each_is_for() -> None:
         (["ping"], "missing argument 'WHO'; see: kadnet ping --help"),
         (["put", "a", "b", "c"], "got unexpected extra argument (c); see: kadnet put --help"),
         (["put", "a", "-5"], "no such option '-5'; write -- before a value that begins with a dash, or see"),
+        (["send", "a", "-5"], "no such option '-5'; write -- before a text that begins with a dash, or see"),
+        (["contact", "add", "bob", "-5"], "no such option '-5'; see: kadnet contact add --help"),
         (["put", "a", "b", "--ttl", "0"], "invalid value for '--ttl': 0 is not in the range x>=1; see"),
         (["run", "--log-level", "loud"], "invalid value for '--log-level': 'loud' is not one of"),
     ],

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from kadnet.errors import PeerUnreachable
 from kadnet.identity import nodeid
+from kadnet.links import Linked
 from tests.unit.cli.runner import asked
-from tests.unit.daemon.fake import PEER, served
+from tests.unit.daemon.fake import AT, NOW, PEER, served
 
 ID = nodeid.encode(PEER.public)
 
@@ -20,20 +21,37 @@ async def test_status_names_each_bootstrap_address_with_its_problem(tmp_path: Pa
         assert "192.0.2.9:7420: answered" in done.stdout
         assert "up for 3m12s" in done.stdout
         assert "not-ours 9, bad-seal 2" in done.stdout
+        assert "0 received, 0 waiting to be delivered" in done.stdout
         assert "refused    full 1" in done.stdout
         assert "moved aside \\x1b[2J" in done.stdout
         assert json.loads((await asked(tmp_path, "status", "--json")).stdout)["notes"] == list(node.notes)
 
 
+async def test_status_counts_messages_that_came_and_that_wait(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        node.offline = "not found"
+        for text in ("one", "two"):
+            await node.come(PEER.public, text)
+        await node.post(ID, "three")
+        assert "2 received, 1 waiting to be delivered" in (await asked(tmp_path, "status")).stdout
+        found = json.loads((await asked(tmp_path, "status", "--json")).stdout)
+        assert (found["messages"], found["queued"]) == (2, 1)
+
+
 async def test_peers_are_a_line_each_with_times(tmp_path: Path) -> None:
-    async with served(tmp_path):
+    async with served(tmp_path) as node:
         lines = (await asked(tmp_path, "peers")).stdout.splitlines()
-        assert lines[0].split() == ["id", "address", "rtt", "known", "for", "last", "answer"]
+        assert lines[0].split() == ["id", "address", "rtt", "known", "for", "last", "answer", "linked"]
         assert lines[1].split()[:4] == [ID, "192.0.2.7:7420", "12.3", "ms"]
+        assert lines[1].split()[-1] == "-"
         full = (await asked(tmp_path, "peers", "--full")).stdout
         assert f"kadnet://{ID}@192.0.2.7:7420" in full
         found = json.loads((await asked(tmp_path, "peers", "--json")).stdout)
         assert {"id", "address", "rtt_ms"} <= set(found[0])
+        assert found[0]["links"] == 0
+        node.links = [Linked(PEER.public, AT, 1, NOW, NOW, None)]
+        assert (await asked(tmp_path, "peers")).stdout.splitlines()[1].split()[-1] == "yes"
+        assert json.loads((await asked(tmp_path, "peers", "--json")).stdout)[0]["links"] == 1
 
 
 async def test_the_table_is_a_line_for_each_bucket(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kadnet.cli import render
-from kadnet.shapes import Bucket, Peer, Place, Walked
+from kadnet.shapes import Bucket, Outgoing, Peer, Place, Walked
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,12 @@ def test_a_walk_that_met_nobody_says_why() -> None:
     lines = render.walk(Walked("00" * 32, (), "nobody was left to ask", 0, 0, 0, 1.0, ()), trace=True)
     assert lines[-2].startswith("ended: nobody was left to ask; 0 queries, 0 hops")
     assert lines[-1] == "closest to 0000000000000000...: 0 nodes"
+
+
+def test_a_message_under_way_is_tried_now_and_a_later_one_in_its_time() -> None:
+    def waiting(attempts: int, problem: str | None, next_at: float | None) -> Outgoing:
+        return Outgoing(1, "0" * 32, "a" * 56, "hi", 10, attempts, problem, next_at)
+
+    lines = render.outbox([waiting(0, None, None), waiting(1, "x" * 999, 104.5)], 100.0)
+    assert lines[1].split() == ["aaaaaaaa...", "1m30s", "0", "times", "now", "hi", "-"]
+    assert lines[2].split() == ["aaaaaaaa...", "1m30s", "once", "in", "4s", "hi", "x" * 199 + "…"]

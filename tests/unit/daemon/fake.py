@@ -20,6 +20,7 @@ from kadnet.identity.keys import Identity
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
+from kadnet.links import Linked
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.shapes import BootstrapState, Status
 from kadnet.wire.keys import Key, parse_key
@@ -60,6 +61,7 @@ class FakeNode(FakeChat):
         self.puts: list[tuple[int | None, int | None]] = []
         self.sent = 0
         self.notes: tuple[str, ...] = ()
+        self.links: list[Linked] = []
 
     async def _begin(self) -> None:
         self.called.set()
@@ -122,10 +124,15 @@ class FakeNode(FakeChat):
             ),
             notes=self.notes,
             counters=self.counters(),
+            messages=len(self.came),
+            queued=len(self.waiting),
         )
 
     def peers(self) -> list[EntryView]:
         return [ENTRY]
+
+    def linked(self) -> list[Linked]:
+        return self.links
 
     def table(self) -> list[BucketView]:
         return [BucketView(0, (), ()), BucketView(3, (ENTRY,), (Contact(ME.public, Endpoint("192.0.2.8", 1)),))]

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import trio
+import trio.testing
 
 from kadnet.apps.chat import BookEntry, Message, Outgoing, Receipt
 from kadnet.errors import InputError, NotFound
@@ -21,8 +22,8 @@ MAX_TEXT = 4096
 
 
 class FakeChat:
-    """`offline`: what is sent stays in the outbox, for this reason, until `deliver`. `come` puts a message into the
-    inbox."""
+    """`offline`: what is sent stays in the outbox, for this reason ("": none is known yet), until `deliver`. `come`
+    puts a message into the inbox."""
 
     def __init__(self) -> None:
         self.offline: str | None = None
@@ -32,6 +33,7 @@ class FakeChat:
         self.waiting: dict[bytes, Outgoing] = {}
         self.came: list[Message] = []
         self.readers = 0
+        self.polls = 0
         self.delivering = 0
         self._news = trio.Condition()
 
@@ -51,8 +53,9 @@ class FakeChat:
         number = len(self.posted) + 1
         id = number.to_bytes(16, "big")
         self.posted.append((recipient, text))
-        self.waiting[id] = Outgoing(number, id, recipient, text, 1_700_000_000, 2, self.offline, 1_700_000_004.5)
-        self.receipts[id] = Receipt(id, recipient, "queued", self.offline, None)
+        problem = self.offline or None
+        self.waiting[id] = Outgoing(number, id, recipient, text, 1_700_000_000, 2, problem, 1_700_000_004.5)
+        self.receipts[id] = Receipt(id, recipient, "queued", problem, None)
         if self.offline is None:
             await self.deliver(id)
             return replace(self.receipts[id], state="queued", received_at=None)
@@ -79,6 +82,11 @@ class FakeChat:
             raise NotFound("no such message was sent from here")
         return self.receipts[id]
 
+    async def polled(self, times: int) -> None:
+        """Wait until the inbox was waited for so often: a follower has then shown all that came before."""
+        while self.polls < times or not self.readers:
+            await trio.testing.wait_all_tasks_blocked(0.005)
+
     async def come(self, sender: bytes, text: str, *, sent_at: int = 1_700_000_000) -> None:
         number = len(self.came) + 1
         self.came.append(Message(number, number.to_bytes(16, "big"), sender, text, sent_at, 1_700_000_000 + number))
@@ -91,6 +99,7 @@ class FakeChat:
     @asynccontextmanager
     async def messages(self, *, after: int = 0) -> AsyncIterator[AsyncIterator[Message]]:
         self.readers += 1
+        self.polls += 1
         try:
             async with aclosing(self._from(after)) as stream:
                 yield stream

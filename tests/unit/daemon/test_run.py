@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from starlette.applications import Starlette
 
 from kadnet.client import Client
+from kadnet.daemon import run
+from kadnet.daemon.app import AppSettings, make_app
 from kadnet.daemon.run import RunSettings, _Stop, _watch, run_daemon
-from kadnet.errors import DataDirInUse, PortInUse
+from kadnet.daemon.verbs import Verbs
+from kadnet.errors import DataDirInUse, KadnetError, NoNode, PortInUse
 from kadnet.identity.address import Endpoint, text
 from kadnet.runtime import real_runtime
-from kadnet.shapes import Ready, Status
+from kadnet.shapes import InboxRequest, Message, Ready, Status
+from tests.unit.client.test_client import failing
 from tests.unit.daemon.fake import quiet
 
 LISTEN = "127.0.0.1:0"
@@ -62,6 +67,44 @@ async def test_an_interrupted_node_ends_with_130_and_keeps_its_identity(tmp_path
     assert code == 130
     _, second, _ = await live(tmp_path, signal.SIGTERM)
     assert second.id == first.id
+
+
+async def test_whoever_waits_for_a_message_is_told_when_the_node_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = trio.Event()
+    told: list[trio.Event] = []
+    real = make_app
+
+    def spying(verbs: Verbs, settings: AppSettings | None = None, stopping: trio.Event | None = None) -> Starlette:
+        assert stopping is not None
+        told.append(stopping)
+        coming = verbs.chat.coming
+
+        async def noted(request: InboxRequest) -> list[Message]:
+            waiting.set()
+            return await coming(request)
+
+        monkeypatch.setattr(verbs.chat, "coming", noted)
+        return real(verbs, settings, stopping)
+
+    monkeypatch.setattr(run, "make_app", spying)
+    came: list[KadnetError] = []
+    async with trio.open_nursery() as nursery:
+
+        async def follow() -> None:
+            came.append(await failing(lambda: next(Client(tmp_path).follow())))
+
+        async def stop() -> None:
+            await waiting.wait()
+            assert not told[0].is_set()
+            signal.raise_signal(signal.SIGTERM)
+
+        nursery.start_soon(stop)
+        code = await run_daemon(tmp_path, listen=LISTEN, log=quiet(), ready=lambda _: nursery.start_soon(follow))
+    assert code == 0
+    assert told[0].is_set()
+    assert isinstance(came[0], NoNode)
 
 
 async def test_a_second_node_on_the_data_dir_is_refused_by_name_of_the_first(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import pytest
 from kadnet import shapes
 from kadnet.daemon.verbs import Verbs
 from kadnet.errors import InputError
+from kadnet.identity import nodeid
+from kadnet.links import Linked
 from kadnet.wire.keys import Key
-from tests.unit.daemon.fake import NOW, WALL, FakeNode
+from tests.unit.daemon.fake import AT, ME, NOW, PEER, WALL, FakeNode
 
 
 def verbs(node: FakeNode | None = None) -> Verbs:
@@ -17,6 +19,21 @@ async def test_times_of_the_table_become_unix_seconds() -> None:
     [peer] = await verbs().peers()
     assert (peer.added_at, peer.answered_at) == (WALL - 200, WALL - 5)
     assert peer.rtt_ms == 12.3
+
+
+async def test_a_peer_tells_how_many_links_are_open_to_it() -> None:
+    node = FakeNode()
+    assert [peer.links for peer in await verbs(node).peers()] == [0]
+    node.links = [Linked(PEER.public, AT, 1, NOW, NOW, None)]
+    assert [peer.links for peer in await verbs(node).peers()] == [1]
+
+
+async def test_who_is_only_linked_is_a_peer_too() -> None:
+    node = FakeNode()
+    node.links = [Linked(ME.public, AT, 2, NOW - 10, NOW - 3, 0.05)]
+    [_, peer] = await verbs(node).peers()
+    assert (peer.id, peer.links, peer.rtt_ms, peer.checks) == (nodeid.encode(ME.public), 2, 50.0, 0)
+    assert (peer.added_at, peer.answered_at) == (WALL - 10, WALL - 3)
 
 
 async def test_a_bucket_with_nobody_in_it_is_left_out() -> None:

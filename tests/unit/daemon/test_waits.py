@@ -179,18 +179,22 @@ async def test_a_node_that_stops_answers_who_waits_and_loses_no_time(
         async def hear(name: str, stream: trio.SocketStream) -> None:
             said[name] = await answer(stream)
 
-        async with daemon(tmp_path) as it:
+        async with daemon(tmp_path, WaitSettings(deliveries=1)) as it:
             it.node.offline = "not found"
             nursery.start_soon(hear, "poll", await it.ask("inbox", POLL))
             nursery.start_soon(hear, "send", await it.ask("send", {"who": BOB_ID, "text": "hi"}))
-            await trio.sleep(3)
+            await trio.sleep(1)
+            nursery.start_soon(hear, "in line", await it.ask("send", {"who": BOB_ID, "text": "hi"}))
+            await trio.sleep(2)
+            assert it.node.delivering == 1
             it.stopping.set()
             told = trio.current_time()
         assert trio.current_time() - told < 0.1
     status, problem = said["poll"]
     assert (status, problem["code"]) == (503, "no-node")
-    status, sent = said["send"]
-    assert (status, sent) == (200, {"id": "0" * 31 + "1", "state": "queued", "problem": "the node is stopping"})
+    for place, name in enumerate(("send", "in line"), start=1):
+        sent = {"id": f"{place:032x}", "state": "queued", "problem": "the node is stopping"}
+        assert said[name] == (200, sent)
 
 
 async def test_waits_take_no_turn_from_the_verbs(tmp_path: Path) -> None:
@@ -210,7 +214,7 @@ async def test_one_poll_too_many_is_told_so(tmp_path: Path) -> None:
     async with daemon(tmp_path, WaitSettings(polls=2)) as it:
         streams = [await it.ask("inbox", POLL) for _ in range(2)]
         await trio.testing.wait_all_tasks_blocked(0.01)
-        status, problem = await it.say("inbox", POLL)
+        status, problem = await it.say("inbox", {"wait": 0.05})
         assert status == 500
         assert problem["detail"] == "2 others wait for messages already"
         assert (await it.say("inbox", {})) == (200, []), "to look and not wait is free"

@@ -145,9 +145,9 @@ class Node:
         """The first `limit` messages numbered above `after`."""
         return self.chat.inbox(after=after, limit=limit)
 
-    def outbox(self) -> list[Outgoing]:
-        """What has not been delivered yet."""
-        return self.chat.outbox()
+    def outbox(self, *, after: int = 0, limit: int = 1000) -> list[Outgoing]:
+        """The first `limit` messages of ours numbered above `after` that are not delivered yet."""
+        return self.chat.outbox(after=after, limit=limit)
 
     def contacts(self) -> list[BookEntry]:
         """The address book by name."""

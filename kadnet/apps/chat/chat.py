@@ -109,13 +109,12 @@ class Chat:
 
     def inbox(self, *, after: int = 0, limit: int = 1000) -> list[Message]:
         """Up to `limit` (at most 1,000) messages numbered above `after`, oldest first."""
-        _check_number(after)
-        if type(limit) is not int or not 1 <= limit <= 1000:
-            raise InputError(f"limit is a whole number from 1 to 1000, not {limit!r:.40}")
+        _check_page(after, limit)
         return self._open.mailbox.messages_after(after, limit)
 
-    def outbox(self) -> list[Outgoing]:
-        """What is not delivered yet, oldest first."""
+    def outbox(self, *, after: int = 0, limit: int = 1000) -> list[Outgoing]:
+        """Up to `limit` (at most 1,000) messages numbered above `after` that are not delivered yet, oldest first."""
+        _check_page(after, limit)
         parts = self._open
         now, wall = parts.host.runtime.now(), parts.host.runtime.wall()
 
@@ -123,7 +122,7 @@ class Chat:
             due = parts.delivery.next_try(recipient)
             return None if due is None else wall + max(0.0, due - now)
 
-        return parts.mailbox.outgoing(next_at)
+        return parts.mailbox.outgoing(next_at, after=after, limit=limit)
 
     def counts(self) -> Counts:
         """How many messages were received, and how many wait."""
@@ -171,6 +170,12 @@ class _Parts:
         self.counters.add("received" if kept.new else "repeated")
         if kept.new:
             self.bell.ring()
+
+
+def _check_page(after: int, limit: int) -> None:
+    _check_number(after)
+    if type(limit) is not int or not 1 <= limit <= 1000:
+        raise InputError(f"limit is a whole number from 1 to 1000, not {limit!r:.40}")
 
 
 def _check_number(after: int) -> None:

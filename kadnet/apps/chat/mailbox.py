@@ -252,19 +252,31 @@ class Mailbox:
             received_at = None
         return Receipt(id, recipient, state, problem, received_at)
 
-    def outgoing(self, next_at: Callable[[bytes], float | None]) -> list[Outgoing]:
-        """All that waits, oldest first; `next_at` is asked for each recipient."""
-        problems: dict[bytes, str] = {}
+    def outgoing(
+        self, next_at: Callable[[bytes], float | None], *, after: int = 0, limit: int = 1000
+    ) -> list[Outgoing]:
+        """The first `limit` that wait numbered above `after`, oldest first; `next_at` is asked for each recipient."""
+        problems: dict[bytes, str | None] = {}
         waiting: list[Outgoing] = []
         for number, id, recipient, text, sent_at, attempts, problem in self._database.read(
             "SELECT number, id, recipient, text, sent_at, attempts, problem FROM outbox"
-            " WHERE state = 'queued' ORDER BY number"
+            " WHERE state = 'queued' AND number > ? ORDER BY number LIMIT ?",
+            (after, limit),
         ):
-            if problem is not None:
-                problems[recipient] = problem
-            shown = problems.get(recipient)
-            waiting.append(Outgoing(number, id, recipient, _text(text), sent_at, attempts, shown, next_at(recipient)))
+            if problem is None:  # it was not tried yet: it waits behind another
+                if recipient not in problems:
+                    problems[recipient] = self._problem_of(recipient)
+                problem = problems[recipient]
+            waiting.append(Outgoing(number, id, recipient, _text(text), sent_at, attempts, problem, next_at(recipient)))
         return waiting
+
+    def _problem_of(self, recipient: bytes) -> str | None:
+        rows = self._database.read(
+            "SELECT problem FROM outbox WHERE recipient = ? AND state = 'queued' AND problem IS NOT NULL"
+            " ORDER BY number LIMIT 1",
+            (recipient,),
+        )
+        return rows[0][0] if rows else None
 
     def counts(self) -> Counts:
         """How many messages there are."""

@@ -115,8 +115,8 @@ class FakeChat:
                 after = message.number
                 yield message
 
-    def outbox(self) -> list[Outgoing]:
-        return list(self.waiting.values())
+    def outbox(self, *, after: int = 0, limit: int = 1000) -> list[Outgoing]:
+        return [item for item in self.waiting.values() if item.number > after][:limit]
 
     def contacts(self) -> list[BookEntry]:
         return [self.book[name] for name in sorted(self.book)]

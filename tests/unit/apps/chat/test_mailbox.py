@@ -216,6 +216,8 @@ async def test_a_failure_is_counted_and_shown_also_for_what_waits_behind() -> No
             (0, None, None),
             (0, "bob was not found", 5.0),
         ]
+        assert stores.mailbox.outgoing({BOB: 5.0}.get, after=1, limit=2) == waiting[1:]
+        assert stores.mailbox.outgoing({BOB: 5.0}.get, after=1, limit=1) == waiting[1:2]
         for number, problem in ((0, "bob was not found"), (1, None), (2, "bob was not found")):
             receipt = stores.mailbox.receipt(body(number).id)
             assert receipt is not None

@@ -139,7 +139,7 @@ class Link:
 
     async def _write(self) -> None:
         while True:
-            if not self._queue:
+            if not self._queue and not self._batch:
                 if self._finishing:
                     break
                 self._wake = trio.Event()
@@ -154,9 +154,9 @@ class Link:
                 try:
                     await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.end("broken")
+                    return self.end("broken")
             if patience.cancelled_caught:
-                self.end("stalled")
+                return self.end("stalled")
             if batch:
                 self._written(self)
         # Closing a socket on bytes that are not read yet would take back what the peer has not read either.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -64,7 +65,8 @@ class Outgoing:
         self.settled: trio.Event | None = None
         """Set, where somebody waits, when it is on a link or will never be."""
 
-    def given(self, link: int) -> None:
+    def given(self, now: float) -> None:
+        """A link has taken it."""
         if self.settled is not None:
             self.settled.set()
 
@@ -77,17 +79,17 @@ class Outgoing:
 class Asked(Outgoing):
     """A request and its answer."""
 
-    __slots__ = ("answer", "answered", "link")
+    __slots__ = ("answer", "answered", "given_at")
 
     def __init__(self, message: bytes) -> None:
         super().__init__(message)
-        self.link: int | None = None
-        """The link it was handed to."""
+        self.given_at = math.inf
+        """When a link took it."""
         self.answer: bytes | None = None
         self.answered = trio.Event()
 
-    def given(self, link: int) -> None:
-        self.link = link
+    def given(self, now: float) -> None:
+        self.given_at = now
 
     def resolve(self, answer: bytes) -> None:
         self.answer = answer

@@ -7,7 +7,7 @@ comes back on whichever link there is by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -16,10 +16,10 @@ from kadnet.errors import KadnetError, LinkLost, PeerRefused, PeerUnreachable
 from kadnet.events import LinkDown, LinkUp
 from kadnet.identity import nodeid
 from kadnet.links.dial import Proven
-from kadnet.links.link import CLOSED, Link
+from kadnet.links.link import Link
 from kadnet.links.means import Asked, Means, Outgoing
 from kadnet.links.services import Answer, Job
-from kadnet.links.states import Action, Dial, Down, Drop, Fail, FailOpen, Finish, Give, Peering, Tell, Up
+from kadnet.links.states import RESTARTED, Action, Dial, Down, Drop, Fail, FailOpen, Finish, Give, Peering, Tell, Up
 from kadnet.wire import envelopes
 from kadnet.wire.envelopes import Envelope, Head
 
@@ -27,14 +27,16 @@ from kadnet.wire.envelopes import Envelope, Head
 class _Reply(Outgoing):
     """An answer of ours, counted while it waits."""
 
-    __slots__ = ("_pair",)
+    __slots__ = ("_pair", "instance")
 
-    def __init__(self, message: bytes, pair: Pair) -> None:
+    def __init__(self, message: bytes, pair: Pair, instance: bytes | None) -> None:
         super().__init__(message)
         self._pair = pair
+        self.instance = instance
+        """The start of the peer that asked; None where any will do."""
         pair.reply_bytes += len(message)
 
-    def given(self, link: int) -> None:
+    def given(self, now: float) -> None:
         self._pair.reply_bytes -= len(self.message)
 
     def fail(self, error: KadnetError) -> None:
@@ -57,7 +59,6 @@ class Pair:
         self._over = over
         self._now = means.runtime.now
         self._open: dict[int, Asked] = {}
-        self._last_id = 0
         self._room = trio.lowlevel.ParkingLot()
         self._entering = 0  # who waits for room, or has just been given some
         self.machine = Peering(means.own_id, peer, means.settings.states, means.runtime.rng)
@@ -140,7 +141,7 @@ class Pair:
             budget=means.budget,
             first=first,
             received=self._received,
-            too_large=self._too_large,
+            too_large=partial(self._too_large, proven.instance),
             heard=self._heard,
             written=self._written,
         )
@@ -158,19 +159,13 @@ class Pair:
             self._means.counters.ended.add(link.ended or "stopped")
             self.machine.lost(link.number, link.ended or "stopped", self._now())
             self._settle()
-            if link.ended != CLOSED or not self.machine.usable:
-                self._give_grace([asked for asked in self._open.values() if asked.link == link.number])
 
-    def _give_grace(self, asked: Sequence[Asked]) -> None:
-        """Requests whose link broke: the answer may still come on the next one, for a while."""
-        if asked:
-            when = self._now() + self._means.settings.states.grace
-            self._means.pump.call_at(when, lambda: self._lose(asked, "lost"))
-
-    def _lose(self, asked: Sequence[Asked], why: str) -> None:
-        lost = f"the link to {self._name} was {why} before the answer came"
-        for each in asked:
-            each.fail(LinkLost(lost))
+    def _lose(self, why: str, before: float) -> None:
+        """Fail the requests handed over up to `before`: their answers would have come by now, or nobody knows them."""
+        what = "the peer was restarted" if why == RESTARTED else "the link was lost"
+        for asked in list(self._open.values()):
+            if asked.given_at <= before:
+                asked.fail(LinkLost(f"{what} before the answer came from {self._name}"))
 
     async def _call(self) -> None:
         counters = self._means.counters
@@ -189,9 +184,11 @@ class Pair:
     def _perform(self, action: Action) -> None:
         match action:
             case Give(link=number, items=items):
-                self.links[number].give(items)
+                # An answer to a former start of the peer would be taken for one to the present start.
+                fresh = [item for item in items if not (isinstance(item, _Reply) and self._stale(item.instance))]
+                self.links[number].give(fresh)
                 for item in items:
-                    item.given(number)
+                    item.given(self._now())
                 self._room.unpark_all()
             case Tell(link=number, control=control):
                 self.links[number].put(envelopes.encode_control(control))
@@ -206,8 +203,8 @@ class Pair:
                 for item in items:
                     item.fail(error)
                 self._room.unpark_all()
-            case FailOpen(why=why):
-                self._lose([asked for asked in self._open.values() if asked.link is not None], why)
+            case FailOpen(why=why, before=before):
+                self._lose(why, before)
             case Up(link=number):
                 self._means.events.publish(LinkUp(self._now(), self.peer, self.links[number].dialed))
             case Down(reason=reason):
@@ -265,7 +262,7 @@ class Pair:
         self.serving -= 1
         answer(outcome)
 
-    def _too_large(self, head: Head) -> bool:
+    def _too_large(self, instance: bytes, head: Head) -> bool:
         """Whether a message in parts is to be passed over; a request is told so."""
         if head.kind in (envelopes.RESPONSE, envelopes.ERROR):
             asked = self._open.get(head.id)
@@ -283,7 +280,7 @@ class Pair:
         if head.kind == envelopes.REQUEST:
             code = "no-protocol" if service is None else "too-large"
             detail = "" if service is None else f"at most {service.max_body} bytes"
-            self._means.services.refuse(partial(self._reply, None, head.protocol, head.id), code, detail)
+            self._means.services.refuse(partial(self._reply, instance, head.protocol, head.id), code, detail)
         return True
 
     def _answered(self, envelope: Envelope) -> None:
@@ -307,7 +304,7 @@ class Pair:
             body, kind = envelopes.encode_error(answer.code, answer.detail), envelopes.ERROR
         else:
             body, kind = answer.body, envelopes.RESPONSE
-        self._submit(_Reply(envelopes.encode_envelope(protocol, kind, number, body), self))
+        self._submit(_Reply(envelopes.encode_envelope(protocol, kind, number, body), self, instance))
 
     def _stale(self, instance: bytes | None) -> bool:
         return instance is not None and self.machine.instance != instance
@@ -348,9 +345,8 @@ class Pair:
         self._entering -= 1
 
     def _free_id(self) -> int:
-        number = self._last_id
+        """Not counted for each pair by itself: a late answer must find nothing when the pair was let go of meanwhile."""
         while True:
-            number = number % envelopes.MAX_ID + 1
+            number = self._means.next_number() % envelopes.MAX_ID + 1
             if number not in self._open:
-                self._last_id = number
                 return number

@@ -205,7 +205,7 @@ class Services:
             answer = Answer(b"", error.reason) if is_code(error.reason) else self._fault(service, error)
         except KadnetError as error:
             answer = Answer(b"", meaning(error).code)
-        except Exception as error:  # a handler's own fault must not end the node: DESIGN's one exception
+        except Exception as error:  # noqa: BLE001  # a handler's own fault must not end the node: DESIGN's one such
             answer = self._fault(service, error)
         if answer.code:
             self.refused.add(answer.code)

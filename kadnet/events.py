@@ -85,7 +85,7 @@ class LinkDown(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkRefused(Event):
-    """A handshake came to nothing: somebody who called us, or who answers where we called."""
+    """Somebody called us, and the handshake came to nothing."""
 
     endpoint: str
     reason: str
@@ -103,9 +103,10 @@ class HandlerFailed(Event):
 class Subscription:
     """A bounded window on the stream. `wake`, when set, is called after an event has been added."""
 
-    __slots__ = ("_events", "missed", "wake")
+    __slots__ = ("_events", "kinds", "missed", "wake")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, kinds: tuple[type[Event], ...]) -> None:
+        self.kinds = kinds
         self._events: deque[Event] = deque(maxlen=size)
         self.missed = 0
         self.wake: Callable[[], object] | None = None
@@ -131,19 +132,20 @@ class Events:
         self._subscriptions: list[Subscription] = []
         self._max = max_subscriptions
 
-    def __bool__(self) -> bool:
-        """Whether anybody listens: ask before building an event that is costly."""
-        return bool(self._subscriptions)
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of this kind: ask before building one that is frequent."""
+        return any(issubclass(kind, subscription.kinds) for subscription in self._subscriptions)
 
     def publish(self, event: Event) -> None:
         for subscription in self._subscriptions:
-            subscription.add(event)
+            if isinstance(event, subscription.kinds):
+                subscription.add(event)
 
-    def subscribe(self, size: int = 256) -> Subscription:
-        """A new window of `size` events. Raises RuntimeError past the bound on readers."""
+    def subscribe(self, *kinds: type[Event], size: int = 256) -> Subscription:
+        """A new window of `size` events of these kinds, or of all. Raises RuntimeError past the bound on readers."""
         if len(self._subscriptions) >= self._max:
             raise RuntimeError(f"more than {self._max} readers of events")
-        subscription = Subscription(size)
+        subscription = Subscription(size, kinds or (Event,))
         self._subscriptions.append(subscription)
         return subscription
 

@@ -53,9 +53,9 @@ class Node:
     def data_dir(self) -> DataDir | None:
         return self.host.data_dir
 
-    def events(self, size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """What happens in this node, as `kadnet.events` has it: `async with node.events() as stream`."""
-        return self.host.events(size)
+    def events(self, *kinds: type[Event], size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """What happens in this node: `async with node.events() as stream`; see `Host.events`."""
+        return self.host.events(*kinds, size=size)
 
     async def joined(self) -> None:
         """Wait until this node has live contacts and has filled its table.

@@ -50,6 +50,9 @@ async def open_ports(network: Network, listen: str | None) -> Ports:
         second = await _bind(network, Endpoint("::", first[0].local.port))
     except (PortInUse, InputError):  # a machine without IPv6, or somebody else's port of that number
         return Ports((first[0],), (first[1],), notes)
+    except BaseException:
+        await Ports((first[0],), (first[1],)).aclose()
+        raise
     return Ports((first[0], second[0]), (first[1], second[1]), notes)
 
 

@@ -1,7 +1,8 @@
-"""`demo`: an overlay of processes on this machine that stores, finds, loses some of its nodes, and still finds.
+"""`demo`: an overlay of processes on this machine that stores, finds, loses some of its nodes, still finds, and talks.
 
-This file tells the story and gives it an exit code; `demo_fleet` runs the processes, `demo_story` puts, gets and
-judges, `demo_screen` draws. It ends by itself and leaves nothing behind, also when it is interrupted.
+This file tells the whole and gives it an exit code. `demo_fleet` runs the processes, `demo_screen` draws;
+`demo_records` shows the records, which `demo_story` puts, gets and judges, and `demo_messages` the messages, which
+`demo_talk` writes, awaits and judges. It ends by itself and leaves nothing behind, also when it is interrupted.
 """
 
 from __future__ import annotations
@@ -9,23 +10,20 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import click
 
 from kadnet.cli.common import Request, say_json, verb
 from kadnet.cli.demo_fleet import Fleet
-from kadnet.cli.demo_screen import Screen, ring, table
-from kadnet.cli.demo_story import BLOB, OWNED, SHARED, Get, Piece, Round, condemned, copies_lost, fetch, store
-from kadnet.client import Client
-from kadnet.identity import nodeid
-from kadnet.kademlia.keyspace import position
-
-COPIES: Final = 4  # few, so that most nodes do not hold a given record; more than are killed, so that none is lost
+from kadnet.cli.demo_messages import talk_through
+from kadnet.cli.demo_records import COPIES, gather, kill_some, look_up, publish
+from kadnet.cli.demo_screen import Screen, table, talk_table
+from kadnet.cli.demo_story import Get, Piece, Round
+from kadnet.cli.demo_talk import AT_ONCE, BOTH_DIED, CAME_BACK, Talk
+from kadnet.errors import NoNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,12 @@ class Tale:
     killed: tuple[int, ...]
     before: Round
     after: Round | None
+    talk: Talk
     seconds: float
 
     @property
     def misses(self) -> list[Get]:
+        """Gets that were not answered as they must be; those of messages are the talk's."""
         return self.before.misses + (self.after.misses if self.after is not None else [])
 
 
@@ -49,18 +49,28 @@ class Tale:
 @click.option(
     "--kill", type=click.IntRange(0, COPIES - 1), default=3, show_default=True, help="How many nodes to kill."
 )
-def demo(request: Request, nodes: int, records: int, kill: int) -> None:
-    """Watch an overlay of processes store, find, and lose some of its nodes.
+@click.option(
+    "--messages", type=click.IntRange(1, 50), default=3, show_default=True, help="How many to write one way at a time."
+)
+def demo(request: Request, nodes: int, records: int, kill: int, messages: int) -> None:
+    """Watch an overlay of processes store, find, lose some of its nodes, and talk.
 
     Starts nodes on this machine, each a process of its own, joins them through one address, stores records, looks
-    every one up from a node that does not hold it, kills some of the nodes and looks all up again. Takes under a
-    minute, ends by itself and leaves nothing behind. Exit code 1 if a single get was not answered as it must be.
+    every one up from a node that does not hold it, kills some of the nodes and looks all up again. Then two of those
+    left write to each other by ID: while both live, while the receiver is dead, and with the sender killed too.
+
+    Takes under a minute, ends by itself and leaves nothing behind. Exit code 1 if a single get was not answered as it
+    must be, or a single message did not come, once and in order.
     """
     screen = Screen(sys.stderr if request.as_json else sys.stdout)
     with _ended_by_signals():
         try:
             with Fleet(COPIES) as fleet:
-                tale = tell(fleet, screen, nodes=nodes, records=records, kill=kill)
+                try:
+                    tale = tell(fleet, screen, nodes=nodes, records=records, kill=kill, messages=messages)
+                except NoNode:
+                    fleet.check()
+                    raise
         except KeyboardInterrupt:
             screen.leave()
             click.echo("interrupted; every node is stopped and nothing is left behind", err=True)
@@ -69,17 +79,17 @@ def demo(request: Request, nodes: int, records: int, kill: int) -> None:
             screen.leave()
     if request.as_json:
         say_json(summary(tale, nodes))
-    if tale.misses:
+    if tale.misses or tale.talk.misses:
         raise click.exceptions.Exit(1)
 
 
-def tell(fleet: Fleet, screen: Screen, *, nodes: int, records: int, kill: int) -> Tale:
+def tell(fleet: Fleet, screen: Screen, *, nodes: int, records: int, kill: int, messages: int) -> Tale:
     """Do all of it, in front of the screen."""
     began = time.monotonic()
     screen.title(f"kadnet demo: {nodes} nodes, {records} records, {kill} of the nodes killed, all on this machine")
-    _gather(fleet, screen, nodes)
-    pieces = _store(fleet, screen, records)
-    before = _find(
+    gather(fleet, screen, nodes)
+    pieces = publish(fleet, screen, records)
+    before = look_up(
         fleet,
         screen,
         pieces,
@@ -91,29 +101,45 @@ def tell(fleet: Fleet, screen: Screen, *, nodes: int, records: int, kill: int) -
     killed: tuple[int, ...] = ()
     after = None
     if kill:
-        killed = _kill(fleet, screen, pieces, kill)
-        after = _find(
+        killed = kill_some(fleet, screen, pieces, kill)
+        after = look_up(
             fleet,
             screen,
             pieces,
             "Find again",
             "The survivors do not know yet who is dead: they find out by asking in vain, and go on to the next node.",
         )
-    tale = Tale(pieces, killed, before, after, time.monotonic() - began)
+    talk = Talk()
+    talk_through(fleet, screen, talk, messages, killed)
+    tale = Tale(pieces, killed, before, after, talk, time.monotonic() - began)
     screen.phase(
         "What was done",
-        "The middle value of all gets, and in brackets the largest. (In an overlay this small a node knows nearly all "
+        "The middle value of all, and in brackets the largest. (In an overlay this small a node knows nearly all "
         "others, so one hop is often enough; a get that met a dead node waited for it in vain.)",
     )
-    screen.lines(table(before, after))
+    screen.lines([*table(before, after), "", *talk_table(talk)])
+    conclude(tale, screen, nodes)
+    return tale
+
+
+def conclude(tale: Tale, screen: Screen, nodes: int) -> None:
+    """Say whether all was as it must be, and what was not."""
     for miss in tale.misses[:10]:
         screen.result(f"miss: {miss.key} asked of node {miss.asker:02}: {miss.miss}", good=False)
+    for line in tale.talk.misses[:10]:
+        screen.result(f"miss: {line}", good=False)
+    seconds = f"{tale.seconds:.0f} s in all."
     if tale.misses:
-        screen.result(f"{len(tale.misses)} gets were not answered as they must be", good=False)
+        screen.result(f"{len(tale.misses)} gets were not answered as they must be. {seconds}", good=False)
     else:
-        lasting = f", also with {len(killed)} of {nodes} nodes dead" if killed else ""
-        screen.result(f"Every record was found{lasting}. {tale.seconds:.0f} s in all.")
-    return tale
+        lasting = f", also with {len(tale.killed)} of {nodes} nodes dead" if tale.killed else ""
+        screen.result(f"Every record was found{lasting}.")
+    if tale.talk.misses:
+        screen.result(
+            f"With the messages {len(tale.talk.misses)} things were not as they must be. {seconds}", good=False
+        )
+    else:
+        screen.result(f"Every message came, once and in order. {seconds}")
 
 
 def summary(tale: Tale, nodes: int) -> dict[str, object]:
@@ -125,6 +151,8 @@ def summary(tale: Tale, nodes: int) -> dict[str, object]:
         }
         return {"gets": len(done.gets), "from_network": done.answered, **figures}
 
+    talk = tale.talk
+    receipts, returns = talk.receipts(), talk.returns()
     return {
         "nodes": nodes,
         "records": len(tale.pieces),
@@ -133,108 +161,22 @@ def summary(tale: Tale, nodes: int) -> dict[str, object]:
         "before": of(tale.before),
         "after": None if tale.after is None else of(tale.after),
         "misses": [{"key": miss.key, "asker": miss.asker, "why": miss.miss} for miss in tale.misses],
+        "messages": {
+            "sent": len(talk.letters),
+            "delivered": {
+                kind: sum(letter.delivered for letter in talk.of(kind)) for kind in (AT_ONCE, CAME_BACK, BOTH_DIED)
+            },
+            "twice": talk.twice,
+            "receipt_ms": _figure(receipts),
+            "return_seconds": _figure(returns),
+            "misses": talk.misses,
+        },
         "seconds": round(tale.seconds, 3),
     }
 
 
-# ----------------------------------------------------------------------------------------------------------- phases
-
-
-def _gather(fleet: Fleet, screen: Screen, nodes: int) -> None:
-    began = time.monotonic()
-    screen.phase(
-        "Start and join",
-        "Every node is a process of its own with a fresh key, and that key is its name. The others are told one "
-        "address, that of node 00, and meet everybody else through it. There is no server.",
-    )
-    for begun, _ in enumerate(fleet.start(nodes), start=1):
-        screen.progress(begun, nodes, "nodes started")
-    fleet.wait_joined()
-    known = sorted(fleet.each(lambda client: client.status().peers).values())
-    screen.result(f"{nodes} nodes run and have joined; each knows {_span(known)} others ({_since(began)})")
-
-
-def _store(fleet: Fleet, screen: Screen, records: int) -> tuple[Piece, ...]:
-    began = time.monotonic()
-    screen.phase(
-        "Store",
-        f"A record has a key, a node has a place, both in the same space: the {COPIES} nodes whose places are closest "
-        "to a key keep a copy each. Shared names are open to all, owned names belong to one key, blobs lie under "
-        "their hash.",
-    )
-    pieces: list[Piece] = []
-    for piece in store(fleet.members, records, lambda: fleet.each(_held), fleet.each(_held)):
-        pieces.append(piece)
-        screen.progress(len(pieces), records, "records stored")
-    counts = Counter(piece.kind for piece in pieces)
-    kinds = f"{counts[SHARED]} shared, {counts[OWNED]} owned, {counts[BLOB]} blobs"
-    through = len({piece.publisher for piece in pieces})
-    copies = sorted(piece.replicas for piece in pieces)
-    screen.result(
-        f"{records} records stored through {through} nodes ({kinds}), {_span(copies)} copies of each ({_since(began)})"
-    )
-    screen.lines(_picture(fleet, pieces[0], (), "who holds"))
-    return tuple(pieces)
-
-
-def _find(fleet: Fleet, screen: Screen, pieces: Sequence[Piece], name: str, sentence: str) -> Round:
-    began = time.monotonic()
-    screen.phase(name, sentence)
-    gets: list[Get] = []
-    for get in fetch(pieces, fleet.alive):
-        gets.append(get)
-        screen.progress(len(gets), len(pieces), "records looked up")
-    done = Round(tuple(gets))
-    screen.result(
-        f"{done.answered} of {len(gets)} found, from {len({get.asker for get in gets})} nodes ({_since(began)})",
-        good=not done.misses,
-    )
-    return done
-
-
-def _kill(fleet: Fleet, screen: Screen, pieces: Sequence[Piece], count: int) -> tuple[int, ...]:
-    killed = tuple(condemned(fleet.alive, pieces, count))
-    others = f", and {count - 1} that hold the most records" if count > 1 else ""
-    screen.phase(
-        "Kill",
-        f"SIGKILL, without a goodbye: node 00, through which all have joined{others}. With {COPIES} copies of each "
-        f"record, losing {count} can take none away.",
-    )
-    for member in [member for member in fleet.alive if member.number in killed]:
-        fleet.kill(member)
-    lost = copies_lost(pieces, killed)
-    told = ", ".join(f"{_records(lost[copies])} lost {copies}" for copies in sorted(lost, reverse=True) if copies)
-    numbers = ", ".join(f"{number:02}" for number in killed)
-    screen.result(f"killed {numbers}; of the {COPIES} copies that each record had, {told or 'none lost any'}")
-    hit = max(pieces, key=lambda piece: len(piece.holders & set(killed)))
-    screen.lines(_picture(fleet, hit, killed, "who held"))
-    return killed
-
-
-def _picture(fleet: Fleet, piece: Piece, killed: Sequence[int], heading: str) -> list[str]:
-    """The nodes in the order of their places, and where one record lies."""
-    order = sorted(fleet.members, key=lambda member: position(nodeid.decode(member.id)))
-    shown = piece.key if len(piece.key) < 24 else f"{piece.key[:14]}...{piece.key[-9:]}"
-    legend = ["[ ] holds it"] if not killed else ["[ ] holds it", "x x killed"]
-    inside = [heading, shown, "", *legend]
-    return ring([member.number for member in order], piece.holders, killed, inside)
-
-
-def _held(client: Client) -> int:
-    return client.status().records
-
-
-def _span(numbers: Sequence[int]) -> str:
-    low, high = numbers[0], numbers[-1]
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
-
-
-def _since(began: float) -> str:
-    return f"{time.monotonic() - began:.1f} s"
+def _figure(found: tuple[float, float] | None) -> dict[str, float] | None:
+    return None if found is None else {"median": round(found[0], 3), "most": round(found[1], 3)}
 
 
 @contextmanager

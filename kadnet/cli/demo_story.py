@@ -8,12 +8,14 @@ comes back is judged all the same: a wrong value, none, or one that nobody was a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from kadnet.errors import KadnetError
+from kadnet.identity import nodeid
+from kadnet.kademlia.keyspace import position
 from kadnet.shapes import Found, GetStats, Status, Stored
 
 SHARED, OWNED, BLOB = "shared", "owned", "blob"
@@ -34,6 +36,16 @@ class Player(Protocol):
     def number(self) -> int: ...
     @property
     def client(self) -> Asked: ...
+
+
+class Named(Protocol):
+    """Whoever has a node ID."""
+
+    @property
+    def id(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +166,8 @@ def condemned(players: Sequence[Player], pieces: Sequence[Piece], count: int) ->
 def copies_lost(pieces: Sequence[Piece], killed: Collection[int]) -> Counter[int]:
     """How many records lost how many of their copies."""
     return Counter(len(piece.holders & set(killed)) for piece in pieces)
+
+
+def around(named: Iterable[N]) -> list[N]:
+    """Nodes in the order of their places on the ring."""
+    return sorted(named, key=lambda one: position(nodeid.decode(one.id)))

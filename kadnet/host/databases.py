@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Final
 
 import trio
 
@@ -13,7 +14,8 @@ from kadnet.errors import InputError
 from kadnet.runtime import Runtime
 from kadnet.storage import Database
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+"""Of an app and of its database."""
 _MOST = 32  # databases of a node: each is two connections, and files that are open
 
 
@@ -45,7 +47,7 @@ class Databases:
 
     def open_for_app(self, name: str, migrations: Sequence[str], precious: bool) -> Database:
         """See `Host.database`. InputError for a name that cannot be or is taken."""
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(f"a database is named by a-z, then up to 31 of a-z 0-9 _ -, not {name!r:.60}")
         if name in self._open:
             raise InputError(f"the database {name!r} is open already")

@@ -17,9 +17,9 @@ import trio
 
 from kadnet import config
 from kadnet.datadir import DataDir, create_identity, load_identity, open_datadir
-from kadnet.errors import IdentityMissing, InputError
+from kadnet.errors import IdentityMissing, InputError, KadnetError
 from kadnet.events import Events
-from kadnet.host.databases import Databases
+from kadnet.host.databases import NAME, Databases
 from kadnet.host.seam import App, Foundation, Host
 from kadnet.identity.address import Address, parse_address, scope
 from kadnet.identity.keys import Identity
@@ -60,6 +60,7 @@ async def open_host(
     over the section of config.toml. Raises the KadnetErrors of what cannot be opened, each in one line.
     """
     async with AsyncExitStack() as stack:
+        _check_names([app.name for app in apps])
         notes: list[str] = []
         held: DataDir | None = None
         tables: dict[str, Any] = {}
@@ -132,7 +133,7 @@ async def open_host(
                         await rooms.start(room.run)
                         await rooms.start(connections.run)
                         for app in apps:
-                            await running.start(app.run, host)
+                            await _start(app, host, running)
                         yield host
                     except BaseException as error:  # noqa: BLE001  # raised again below, outside the nurseries, bare
                         left = error
@@ -141,6 +142,29 @@ async def open_host(
             foundation.cancel_scope.cancel()
         if left is not None:
             raise left
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name in _SECTIONS:
+            raise InputError(
+                f"an app is named by a-z, then up to 31 of a-z 0-9 _ -, and not as a section of ours: {name!r:.60}"
+            )
+        if name in names[:place]:
+            raise InputError(f"two apps have the name {name!r}")
+
+
+async def _start(app: App, host: Host, nursery: trio.Nursery) -> None:
+    """An app may fail inside a nursery of its own; why the node does not start leaves bare all the same."""
+    try:
+        await nursery.start(app.run, host)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, KadnetError):
+            raise error from None
+        raise
 
 
 def _read_config(held: DataDir, sections: Sequence[str]) -> dict[str, Any]:

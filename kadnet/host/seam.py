@@ -16,6 +16,7 @@ from kadnet.datadir import DataDir
 from kadnet.errors import InputError
 from kadnet.events import Event, Events
 from kadnet.host.following import follow
+from kadnet.identity import nodeid
 from kadnet.identity.address import Address
 from kadnet.identity.keys import Identity, verify
 from kadnet.kademlia.contact import Contact
@@ -28,6 +29,7 @@ from kadnet.wire import labels, sealing
 from kadnet.wire.keys import Key
 
 T = TypeVar("T")
+_ROOMS = frozenset({"rpc", "store", "overlay", "neighbours", "housekeeping", "links", "services"})
 
 
 class App(Protocol):
@@ -112,12 +114,13 @@ class Host:
 
     # --- what happens
 
-    def events(self, size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    def events(self, *kinds: type[Event], size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """What happens from now on: `async with host.events() as stream: async for event in stream`.
 
-        A reader more than `size` events behind loses the oldest. RuntimeError past 64 readers.
+        `kinds`: of event (`kadnet.events`) that are wanted; all without them. A reader more than `size` events behind
+        loses the oldest. RuntimeError past 64 readers.
         """
-        return follow(self._foundation.events, size)
+        return follow(self._foundation.events, *kinds, size=size)
 
     # --- keys
 
@@ -133,7 +136,12 @@ class Host:
         return verify(signer, labels.statement(purpose, self._foundation.network_key, data), signature)
 
     def seal(self, to: bytes, purpose: str, data: bytes) -> bytes:
-        """`data` so that only the node `to` can read it, with 48 bytes more; it does not say who sealed it."""
+        """`data` so that only the node `to` can read it, with 48 bytes more; it does not say who sealed it.
+
+        InputError when no node can have that ID.
+        """
+        if not nodeid.is_valid(to):
+            raise InputError("what was given to seal for is no node ID")
         secret = self.runtime.entropy(32)
         return sealing.seal(to, labels.label(purpose), self._foundation.network_key, data, one_time_secret=secret)
 
@@ -154,7 +162,9 @@ class Host:
         return config.section(self._foundation.tables, name, cls)
 
     def counters(self, name: str) -> Reasons:
-        """Numbers by name, shown in `status` under `name`."""
+        """Numbers by name, shown in `status` under `name`. InputError for a name that a room has."""
+        if name in _ROOMS:
+            raise InputError(f"the counters of {name!r} are the node's own", hint="name them after your app")
         return self.app_counters.setdefault(name, Reasons())
 
     def _peer(self, who: bytes | Address) -> bytes:

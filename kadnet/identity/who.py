@@ -54,5 +54,6 @@ def parse_who(typed: str, contacts: Mapping[str, Who]) -> Who:
 def unknown_contact(name: str, known: Iterable[str]) -> InputError:
     """The error for a contact's name that is not in the book, with the nearest that is."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"add it with: kadnet contact add {name} WHO, or {_FORM}"
+    add = "" if name in RESERVED else f"add it with: kadnet contact add {name} WHO, or "
+    hint = f"did you mean '{near[0]}'?" if near else add + _FORM
     return InputError(f"no contact is called '{printable(name, 40)}'", hint=hint)

@@ -69,6 +69,11 @@ class Calling:
         if self._failures == 1 and self.due_at < math.inf:
             self.due_at = now
 
+    def met(self, now: float) -> None:
+        """The peer was heard to live: a call that is to be made is made now."""
+        if self.due_at < math.inf:
+            self.due_at = now
+
     def begin(self, demand: bool, now: float) -> bool:
         """Whether to call now; there is no link. `demand`: something waits to be sent."""
         if self.dialing:

@@ -32,11 +32,11 @@ Path = Callable[[Contact], Awaitable[trio.abc.Stream]]
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
     """How a peer is found: `known` from the routing table, at once; `search(peer, named)` by a walk that tells `named`
-    of each place as it hears of it; `identify`: the ID that whoever listens at an endpoint claims, to say in an error
-    who is there."""
+    of each place as it hears of it, and returns where the peer itself has answered; `identify`: the ID that whoever
+    listens at an endpoint claims, to say in an error who is there."""
 
     known: Callable[[bytes], list[Contact]]
-    search: Callable[[bytes, Callable[[Contact], object]], Awaitable[None]]
+    search: Callable[[bytes, Callable[[Contact], object]], Awaitable[Contact | None]]
     identify: Callable[[Endpoint], Awaitable[bytes | None]]
 
 
@@ -97,7 +97,7 @@ class Dialer:
     async def attempt(self, contact: Contact, path: Path) -> Proven:
         """Connect and shake hands one way. Raises PeerUnreachable or PeerRefused."""
         where = text(contact.endpoint)
-        with trio.move_on_after(self._settings.attempt):
+        with trio.move_on_after(self._settings.attempt) as patience:
             try:
                 stream = await path(contact)
             except OSError as error:
@@ -115,6 +115,7 @@ class Dialer:
             except BaseException:
                 await trio.aclose_forcefully(stream)
                 raise
+        if not patience.cancelled_caught:
             raise await self._turned_away(contact)
         raise PeerUnreachable(f"{where} did not answer within {self._settings.attempt:g} seconds")
 
@@ -138,7 +139,9 @@ class Dialer:
     async def _turned_away(self, contact: Contact) -> KadnetError:
         """The answerer has closed on our first message, as one does that is somebody else. Ask who is there."""
         where = text(contact.endpoint)
-        claimed = await self._whereabouts.identify(contact.endpoint)
+        claimed = None
+        with trio.move_on_after(self._settings.attempt / 2):
+            claimed = await self._whereabouts.identify(contact.endpoint)
         if claimed is not None and claimed != contact.id:
             return PeerRefused(
                 f"{where} is another node: {nodeid.encode(claimed)}",
@@ -186,28 +189,35 @@ class _Race:
             return []
 
     async def _search(self, nursery: trio.Nursery) -> None:
-        """Try each place as the walk hears of it: what is said to be there proves itself or does not."""
+        """Try each place as the walk hears of it: what is said to be there proves itself or does not.
+
+        Where the peer has answered the walk is tried in any case: false places by the dozen must not hide it.
+        """
         send, receive = trio.open_memory_channel[Contact](self._settings.ways)
 
         def named(contact: Contact) -> None:
             with suppress(trio.WouldBlock):
                 send.send_nowait(contact)
 
+        answered: list[Contact] = []
+
         async def walk() -> None:
             with send:
                 try:
-                    await self._whereabouts.search(self._peer, named)
+                    place = await self._whereabouts.search(self._peer, named)
+                    answered.extend([] if place is None else [place])
                 except KadnetError as error:
                     self._problems.append(error)
 
         nursery.start_soon(walk)
         async for contact in receive:
             await self._try([contact], nursery)
+        await self._try(answered, nursery, sure=True)
 
-    async def _try(self, contacts: Sequence[Contact], nursery: trio.Nursery) -> None:
+    async def _try(self, contacts: Sequence[Contact], nursery: trio.Nursery, *, sure: bool = False) -> None:
         """Start the ways to where the peer may be, each with its head start before the next."""
         for contact in contacts:
-            if contact.endpoint in self._tried or len(self._tried) >= self._settings.ways:
+            if contact.endpoint in self._tried or (len(self._tried) >= self._settings.ways and not sure):
                 continue
             self._tried.add(contact.endpoint)
             for path in self._dialer._paths:

@@ -22,6 +22,7 @@ from kadnet.links.means import LinkCounters
 from kadnet.links.pending import Pending, PendingSettings
 from kadnet.runtime import Runtime
 from kadnet.transport import Listener
+from kadnet.wire.envelopes import FULL, Close, encode_control
 from kadnet.wire.frames import HANDSHAKE, MAX_PAYLOAD, MORE, FrameReader, encode_frame
 from kadnet.wire.handshake import PEER, Answerer
 
@@ -63,6 +64,7 @@ class Gate:
             settings.rate, settings.burst, settings.node_rate, settings.node_burst, settings.prefixes
         )
         self._scopes: dict[int, trio.CancelScope] = {}
+        self._displaced: set[int] = set()  # until their tasks have noticed
         self._last_number = 0
 
     def __len__(self) -> int:
@@ -83,6 +85,7 @@ class Gate:
         evicted = self._pending.admit(number, prefix(remote.host), exempt=scope(remote.host) == Scope.LOOPBACK)
         if evicted is not None:
             self._counters.displaced += 1
+            self._displaced.add(evicted)
             self._scopes[evicted].cancel()
         self._scopes[number] = trio.CancelScope(deadline=self._runtime.now() + self._settings.within)
         return self._scopes[number]
@@ -98,6 +101,9 @@ class Gate:
         except (trio.BrokenResourceError, trio.ClosedResourceError, EOFError):
             reason = "gone"
         finally:
+            if number in self._displaced:
+                self._displaced.remove(number)
+                reason = "displaced"
             self._pending.leave(number)
             del self._scopes[number]
             if proven is None:
@@ -105,7 +111,7 @@ class Gate:
         if proven is None:
             self._refuse(remote, reason)
         elif self._welcome.full(proven.peer):
-            await trio.aclose_forcefully(stream)
+            await self._send_away(proven)
             self._refuse(remote, "full")
         else:
             self._welcome.admit(proven, first)
@@ -131,7 +137,16 @@ class Gate:
         proven = Proven(hello.id, hello.instance, stream, reader, channel, remote)
         return proven, (part, bool(frame.flags & MORE))
 
+    async def _send_away(self, proven: Proven) -> None:
+        """Say that there is no room: who only saw the connection end would take it for a loss, and call again."""
+        with trio.move_on_after(self._settings.send_away):
+            try:
+                await proven.stream.send_all(proven.channel.seal(encode_control(Close(FULL))))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        await trio.aclose_forcefully(proven.stream)
+
     def _refuse(self, remote: Endpoint, reason: str) -> None:
         self._counters.refused.add(reason)
-        if self._events:
+        if self._events.wants(LinkRefused):
             self._events.publish(LinkRefused(self._runtime.now(), text(remote), reason))

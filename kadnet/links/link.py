@@ -19,13 +19,8 @@ from kadnet.wire.channel import Assembler
 from kadnet.wire.envelopes import OVERHEAD, Envelope, Head, decode_envelope, head
 from kadnet.wire.frames import MORE
 
-_MOST_ENTRIES = (
-    4096  # in the queue of one link: the machine gives by the batch, so these are answers to a flood of pings
-)
 CLOSED = "closed"
 """How a link ends that both sides have closed: all that was said on it has arrived."""
-
-_LAST_WORDS = 1.0  # seconds for the peer to take our last frame before the socket goes
 
 
 class Budget:
@@ -61,7 +56,7 @@ class Link:
         proven: Proven,
         *,
         dialed: bool,
-        since: float,
+        now: Callable[[], float],
         settings: LinkSettings,
         budget: Budget,
         first: tuple[bytes, bool] | None,
@@ -74,7 +69,7 @@ class Link:
         called when whole frames have come, `written` when a batch has gone out."""
         self.number = number
         self.dialed = dialed
-        self.since = since
+        self.since = now()
         self.instance = proven.instance
         self.remote = proven.remote
         self.ended: str | None = None
@@ -84,6 +79,7 @@ class Link:
         self._stream = proven.stream
         self._reader = proven.reader
         self._channel = proven.channel
+        self._now = now
         self._settings = settings
         self._budget = budget
         self._first = first
@@ -93,6 +89,7 @@ class Link:
         self._written = written
         self._assembler = Assembler(settings.max_message + OVERHEAD)
         self._held = 0  # of the budget
+        self._begun_at = 0.0
         self._skipping = False
         self._queue: list[bytes] = []
         self._batch = False
@@ -104,7 +101,7 @@ class Link:
         """Queue one message behind the others."""
         self._queue.append(message)
         self._wake.set()
-        if len(self._queue) > _MOST_ENTRIES:
+        if len(self._queue) > self._settings.link_queue:
             self.end("stalled")
 
     def give(self, items: Sequence[Item]) -> None:
@@ -160,7 +157,7 @@ class Link:
             if batch:
                 self._written(self)
         # Closing a socket on bytes that are not read yet would take back what the peer has not read either.
-        with trio.move_on_after(_LAST_WORDS):
+        with trio.move_on_after(self._settings.last_words):
             try:
                 if isinstance(self._stream, trio.abc.HalfCloseableStream):
                     await self._stream.send_eof()
@@ -211,6 +208,9 @@ class Link:
             if beginning is not None and self._too_large(beginning):
                 self._skipping = True
                 return
+            self._begun_at = self._now()
+        elif self._held and self._now() - self._begun_at > self._settings.stalled:
+            raise Malformed("message-time")  # who dawdles would hold a share of what all links may hold together
         message = self._assembler.add(part, more)
         if message is None:
             self._budget.take(len(part))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from kadnet.errors import InputError, PeerUnreachable
-from kadnet.events import Events, HandlerFailed
+from kadnet.events import ContactAdded, Events, HandlerFailed, Subscription
 from kadnet.identity import nodeid
 from kadnet.identity.address import Address, Endpoint
 from kadnet.identity.keys import Identity
@@ -173,6 +173,8 @@ class Links:
                 next_number=self._next_number,
             )
             self.services.work_in(nursery)
+            overheard = self._events.subscribe(ContactAdded)
+            overheard.wake = lambda: self._overheard(overheard)
             try:
                 async with trio.open_nursery() as gates:
                     for listener in self._listeners:
@@ -180,6 +182,7 @@ class Links:
                     task_status.started()
                     await trio.sleep_forever()
             finally:
+                self._events.unsubscribe(overheard)
                 with trio.CancelScope(shield=True, deadline=self._runtime.now() + self.settings.goodbye):
                     await self._goodbye()
                 over.set()
@@ -194,6 +197,14 @@ class Links:
                 raise RuntimeError("links are not running yet")
             pair = self._pairs[peer] = Pair(self._means, peer, self._over)
         return pair
+
+    def _overheard(self, window: Subscription) -> None:
+        """A peer that has come back is called at once, not when its next redial is due."""
+        while (event := window.take()) is not None:
+            if isinstance(event, ContactAdded):
+                pair = self._pairs.get(event.peer)
+                if pair is not None:
+                    pair.met()
 
     def _over(self, pair: Pair) -> None:
         if self._pairs.get(pair.peer) is pair:

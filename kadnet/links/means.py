@@ -21,9 +21,12 @@ from kadnet.runtime import Runtime
 
 @dataclass(slots=True)
 class LinkCounters:
-    """Of all links of a node. `refused`: connections that came to nothing, by reason; `ended`: links by how they ended;
-    `unclaimed`: answers nobody waits for; `unknown`: notices of protocols that nobody handles; `too_large`: messages
-    passed over for their size; `displaced`: pending connections that made room for others."""
+    """Of all links of a node.
+
+    `refused`: connections that came to nothing, by reason; `ended`: links by how they ended; `unclaimed`: answers that
+    nobody waits for; `unknown`: notices of protocols that nobody handles, and controls of a later version; `too_large`:
+    messages passed over for their size; `displaced`: pending connections that made room for others.
+    """
 
     accepted: int = 0
     dialed: int = 0

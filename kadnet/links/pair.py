@@ -29,11 +29,11 @@ class _Reply(Outgoing):
 
     __slots__ = ("_pair", "instance")
 
-    def __init__(self, message: bytes, pair: Pair, instance: bytes | None) -> None:
+    def __init__(self, message: bytes, pair: Pair, instance: bytes) -> None:
         super().__init__(message)
         self._pair = pair
         self.instance = instance
-        """The start of the peer that asked; None where any will do."""
+        """The start of the peer that asked."""
         pair.reply_bytes += len(message)
 
     def given(self, now: float) -> None:
@@ -118,6 +118,11 @@ class Pair:
         self.machine.retire(reason, self._now())
         self._handle.kick()
 
+    def met(self) -> None:
+        """The overlay has heard the peer."""
+        self.machine.met(self._now())
+        self._handle.kick()
+
     def stop(self) -> None:
         """Send what is queued, then say goodbye."""
         self.machine.stop(self._now())
@@ -136,7 +141,7 @@ class Pair:
             means.next_number(),
             proven,
             dialed=dialed,
-            since=self._now(),
+            now=self._now,
             settings=means.settings,
             budget=means.budget,
             first=first,
@@ -226,8 +231,12 @@ class Pair:
             self._answered(envelope)
         elif protocol == envelopes.LINK:
             if kind == envelopes.NOTICE:
-                self.machine.control(link.number, envelopes.decode_control(body), self._now())
-                self._handle.kick()
+                control = envelopes.decode_control(body)
+                if control is None:
+                    self._means.counters.unknown += 1
+                else:
+                    self.machine.control(link.number, control, self._now())
+                    self._handle.kick()
         else:
             self.rested_at = self._now()
             await self._serve(link, protocol, kind, number, body)
@@ -294,7 +303,7 @@ class Pair:
             said = f"{code}: {detail}" if detail else code
             asked.fail(PeerRefused(f"{self._name} refused: {said}", reason=code))
 
-    def _reply(self, instance: bytes | None, protocol: str, number: int, answer: Answer) -> None:
+    def _reply(self, instance: bytes, protocol: str, number: int, answer: Answer) -> None:
         """Send the answer to a request of `instance` of the peer; a later one has forgotten the request."""
         if self._stale(instance):
             return
@@ -306,8 +315,8 @@ class Pair:
             body, kind = answer.body, envelopes.RESPONSE
         self._submit(_Reply(envelopes.encode_envelope(protocol, kind, number, body), self, instance))
 
-    def _stale(self, instance: bytes | None) -> bool:
-        return instance is not None and self.machine.instance != instance
+    def _stale(self, instance: bytes) -> bool:
+        return self.machine.instance != instance
 
     # --- the rest
 
@@ -345,7 +354,7 @@ class Pair:
         self._entering -= 1
 
     def _free_id(self) -> int:
-        """Not counted for each pair by itself: a late answer must find nothing when the pair was let go of meanwhile."""
+        """Not counted for each pair by itself: a late answer must find nothing when the pair was let go of."""
         while True:
             number = self._means.next_number() % envelopes.MAX_ID + 1
             if number not in self._open:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class PendingSettings:
     """`places` in all, `per_prefix` of one /24 or /48 (loopback exempt: there everybody has one prefix). `within`:
-    seconds for the handshake and the first sealed frame, a few round trips across the world and one retry.
+    seconds for the handshake and the first sealed frame, a few round trips across the world and one retry. `send_away`:
+    seconds for the last word to one for whom there is no room.
 
     Handshakes that are looked at, since one costs 0.3 ms: `rate` a second and `burst` at once from one prefix (loopback
     and private ones exempt), `node_rate` and `node_burst` in all, a third of a core. `prefixes`: remembered.
@@ -23,6 +24,7 @@ class PendingSettings:
     places: int = 64
     per_prefix: int = 8
     within: float = 5.0
+    send_away: float = 1.0
     rate: float = 20.0
     burst: float = 100.0
     node_rate: float = 1000.0

@@ -15,8 +15,8 @@ class DialSettings:
 
     `head_start`: seconds that one way in has before the next is tried beside it (RFC 8305 section 5 says 250 ms).
     `attempt`: seconds for one connection and its handshake; as long as an answerer waits. `ways`: addresses tried in
-    all. `hints`: addresses remembered that somebody typed. `at_once`: calls under way in the whole node, so that a
-    burst of messages to the dead cannot use up the descriptors.
+    all, but for where the peer has answered the search. `hints`: addresses remembered that somebody typed. `at_once`:
+    calls under way in the whole node, so that a burst of messages to the dead cannot use up the descriptors.
     """
 
     head_start: float = 0.25
@@ -38,7 +38,11 @@ class LinkSettings:
     queue_items, queue_bytes  what may wait for one peer before its senders wait
     max_open       requests to one peer that wait for their answers
     read_size      bytes asked of a socket at once
-    stalled        seconds in which a peer that reads must have taken what was sent: that of silence
+    link_queue     messages handed to one link and not sent: the machine gives by the batch, so these are answers to a
+                   flood of pings
+    stalled        seconds in which a peer that reads must have taken what was sent, and in which a message in parts
+                   must be whole: that of silence
+    last_words     seconds for the peer to take our last frame before the socket goes
     goodbye        seconds at the end of the node for what is queued and for closing in good order
     raise_errors   whether a handler's unexpected error ends the node: the lab and tests set it
     """
@@ -51,7 +55,9 @@ class LinkSettings:
     queue_bytes: int = 1 << 20
     max_open: int = 1024
     read_size: int = 65_536
+    link_queue: int = 4096
     stalled: float = 30.0
+    last_words: float = 1.0
     goodbye: float = 0.5
     raise_errors: bool = False
     states: StateSettings = field(default_factory=StateSettings)

@@ -195,6 +195,10 @@ class Peering:
         elif not self._calling.failed(now):
             self._fail_waiting(why)
 
+    def met(self, now: float) -> None:
+        """The peer was heard to live, by other means than its links: what waits for the next call need not."""
+        self._calling.met(now)
+
     def stop(self, now: float) -> None:
         """Hand over what is queued if there is a link, say goodbye, and take no more."""
         self._stopped = True

@@ -346,7 +346,7 @@ class Overlay:
 
     def _walked(self, target: bytes, outcome: LookupOutcome, seconds: float) -> None:
         self.counters.lookups += 1
-        if self._events:
+        if self._events.wants(LookupEnded):
             self._events.publish(
                 LookupEnded(self._runtime.now(), target, outcome.reason, outcome.queries, outcome.hops, seconds)
             )
@@ -374,7 +374,7 @@ class Overlay:
         self._bootstrap.seek(self._runtime.now())
 
     def _record_stored(self, parsed: Parsed) -> None:
-        if self._events:
+        if self._events.wants(RecordStored):
             self._events.publish(RecordStored(self._runtime.now(), parsed.key))
 
     def _bootstrap_failed(self, address: str, why: str) -> None:

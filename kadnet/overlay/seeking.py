@@ -57,10 +57,11 @@ class Seeker:
             raise NotConnected("nobody could be asked: this node has no live peer")
         return outcome
 
-    async def search(self, node_id: bytes, named: Callable[[Contact], object]) -> None:
+    async def search(self, node_id: bytes, named: Callable[[Contact], object]) -> Contact | None:
         """Walk to a node and tell `named` of each place where somebody says that it is, as soon as it is said.
 
-        That is hearsay: whoever goes there must let the node prove itself. NotConnected when nobody answered.
+        That is hearsay: whoever goes there must let the node prove itself. Returns where the node has answered the walk
+        itself, if it has. NotConnected when nobody answered.
         """
         told: set[Endpoint] = set()
 
@@ -72,6 +73,7 @@ class Seeker:
         outcome = await self._go(position_bytes(node_id), named=heard)
         if not outcome.answers:
             raise NotConnected("nobody could be asked: this node has no live peer")
+        return next((contact for contact in outcome.closest if contact.id == node_id), None)
 
     async def _go(self, target: bytes, *, named: Callable[[Contact], object] | None = None) -> LookupOutcome:
         await self._first_join()

@@ -211,11 +211,15 @@ def encode_control(control: Control) -> bytes:
     return encode_envelope(LINK, NOTICE, 0, _pack((_NUMBERS[type(control)], *control)))
 
 
-def decode_control(body: bytes) -> Control:
-    """The control in the body of a NOTICE of protocol "link". Malformed("control") for what we do not know."""
+def decode_control(body: bytes) -> Control | None:
+    """The control in the body of a NOTICE of protocol "link"; None for one of a later version. Malformed("control")."""
     fields = _fields(body, "control")
     number = fields[0] if fields else None
-    control = _CONTROLS.get(number) if type(number) is int else None
+    if type(number) is not int or number < 1:
+        raise Malformed("control")
+    control = _CONTROLS.get(number)
+    if control is None:
+        return None
     if control is Keep:
         return Keep()
     if control is Kept:

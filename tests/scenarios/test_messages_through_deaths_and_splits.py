@@ -51,8 +51,7 @@ def test_every_message_arrives_exactly_once(seed: int, tmp_path: Path) -> None:
                     if number % 4 == 3 and len(nursery.child_tasks) == 0:
                         nursery.start_soon(trouble, world, tmp_path)
                     await trio.sleep(world.rng.uniform(0, 1))
-                    while len(world.nodes) < NODES:
-                        await trio.sleep(0.5)
+                    await run_until(lambda: len(world.nodes) == NODES, 120)
 
             def everything_is_delivered() -> bool:
                 return not any(each.node.outbox() for each in world.nodes.values())

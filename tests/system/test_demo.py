@@ -42,8 +42,8 @@ def nodes_in(temporary: Path) -> list[int]:
     return found
 
 
-def test_the_demo_finds_everything_before_and_after_the_kills(temporary: Path) -> None:
-    process = begin(temporary, "--nodes", "12", "--records", "12", "--json")
+def test_the_demo_finds_everything_and_delivers_everything_through_the_kills(temporary: Path) -> None:
+    process = begin(temporary, "--nodes", "12", "--records", "12", "--messages", "2", "--json")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
     said = json.loads(out)
@@ -55,6 +55,13 @@ def test_the_demo_finds_everything_before_and_after_the_kills(temporary: Path) -
     assert len(said["killed"]) == 3
     assert said["misses"] == []
     assert b"Find again" in err
+    talk = said["messages"]
+    assert talk["sent"] == 8
+    assert talk["delivered"] == {"at_once": 4, "after_return": 2, "after_death": 2}
+    assert talk["twice"] == 0
+    assert talk["misses"] == []
+    assert 0 < talk["receipt_ms"]["median"] <= talk["receipt_ms"]["most"] < 10_000
+    assert err.decode().count("one link between them") == 3
     assert nodes_in(temporary) == []
 
 
@@ -65,5 +72,18 @@ def test_an_interrupted_demo_takes_its_nodes_along(temporary: Path, number: int,
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == code, err.decode()
+    assert b"Traceback" not in err
+    assert nodes_in(temporary) == []
+
+
+def test_interrupted_while_one_of_its_nodes_is_dead_it_leaves_none_behind(temporary: Path) -> None:
+    process = begin(temporary, "--nodes", "10", "--records", "1")
+    assert process.stdout is not None
+    seen = next(line for line in process.stdout if line.endswith(b"queued\n"))
+    assert "→".encode() in seen
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err.decode()
+    assert b"nothing is left behind" in err
     assert b"Traceback" not in err
     assert nodes_in(temporary) == []

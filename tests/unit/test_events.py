@@ -20,7 +20,7 @@ def test_every_reader_gets_every_event_in_order() -> None:
 
 def test_a_slow_reader_loses_the_oldest_and_is_told_how_many() -> None:
     stream = Events()
-    slow, fast = stream.subscribe(2), stream.subscribe(10)
+    slow, fast = stream.subscribe(size=2), stream.subscribe(size=10)
     for event in events(5):
         stream.publish(event)
     assert slow.missed == 3
@@ -40,12 +40,22 @@ def test_a_reader_is_woken_when_its_event_can_be_taken() -> None:
 
 def test_it_is_known_whether_anybody_listens() -> None:
     stream = Events()
-    assert not stream
-    reader = stream.subscribe()
-    assert stream
+    assert not stream.wants(Joined)
+    reader = stream.subscribe(Joined)
+    assert stream.wants(Joined)
+    assert not stream.wants(Event)
     stream.unsubscribe(reader)
-    assert not stream
+    assert not stream.wants(Joined)
     stream.publish(events(1)[0])
+    assert reader.take() is None
+
+
+def test_a_reader_has_only_the_kinds_it_asked_for() -> None:
+    stream = Events()
+    reader = stream.subscribe(Joined)
+    stream.publish(Event(1.0))
+    stream.publish(Joined(2.0, 5))
+    assert reader.take() == Joined(2.0, 5)
     assert reader.take() is None
 
 

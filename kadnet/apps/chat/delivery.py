@@ -79,7 +79,7 @@ class Delivery:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled. What waited before this process is tried at once."""
-        async with self._host.events() as stream, trio.open_nursery() as nursery:
+        async with self._host.events(ContactAdded, LinkUp) as stream, trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 await nursery.start(self._pump.run)

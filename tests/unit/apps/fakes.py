@@ -127,7 +127,7 @@ class FakeHost:
         self._folder = folder
         self._tables = tables or {}
         self._handlers: dict[str, tuple[OnRequest, int]] = {}
-        self._listeners: list[trio.MemorySendChannel[Event]] = []
+        self._listeners: list[tuple[trio.MemorySendChannel[Event], tuple[type[Event], ...]]] = []
 
     def handle(self, protocol: str, on_request: OnRequest, *, concurrent: int = 16, max_body: int = 65_536) -> None:
         assert concurrent <= 16
@@ -151,17 +151,18 @@ class FakeHost:
             raise PeerRefused(f"{self.name} refused", reason=meaning(error).code) from None
 
     @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[Event]]:
+    async def events(self, *kinds: type[Event]) -> AsyncIterator[AsyncIterator[Event]]:
         send, receive = trio.open_memory_channel[Event](256)
-        self._listeners.append(send)
+        self._listeners.append((send, kinds or (Event,)))
         try:
             yield receive
         finally:
-            self._listeners.remove(send)
+            self._listeners.remove((send, kinds or (Event,)))
 
     def publish(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener.send_nowait(event)
+        for listener, kinds in self._listeners:
+            if isinstance(event, kinds):
+                listener.send_nowait(event)
 
     def sign(self, purpose: str, data: bytes) -> bytes:
         return self._identity.sign(purpose.encode() + b"/1" + data)

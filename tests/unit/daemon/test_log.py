@@ -85,7 +85,7 @@ async def test_an_unreachable_bootstrap_and_the_join_are_written_down() -> None:
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (first["level"], first["address"], first["reason"]) == ("warning", "seed.example:7420", "no answer")
     assert (second["event"], second["contacts"]) == ("joined", 5)
-    assert not events
+    assert not events.wants(Joined)
 
 
 async def test_of_many_callers_turned_away_in_a_minute_the_first_ten_are_written_and_the_rest_is_counted() -> None:

@@ -246,7 +246,6 @@ def test_a_reason_that_we_do_not_know_reads_as_a_plain_goodbye() -> None:
         pack(1),
         pack([]),
         pack([0]),
-        pack([6]),
         pack([-1, 1]),
         pack([None]),
         pack([True, 1]),
@@ -269,10 +268,15 @@ def test_a_reason_that_we_do_not_know_reads_as_a_plain_goodbye() -> None:
     ],
     ids=bytes.hex,
 )
-def test_a_control_that_we_do_not_know_is_malformed(body: bytes) -> None:
+def test_what_is_no_control_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as caught:
         decode_control(body)
     assert caught.value.reason == "control"
+
+
+def test_a_control_of_a_later_version_is_none_of_ours_and_no_fault() -> None:
+    assert decode_control(pack([6])) is None
+    assert decode_control(pack([2**32, "more", 7])) is None
 
 
 def test_a_protocol_has_a_short_plain_name() -> None:

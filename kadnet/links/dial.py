@@ -75,6 +75,7 @@ class Dialer:
         self._settings = settings
         self._hints: Bounded[bytes, Address] = Bounded(settings.hints)
         self._turns = trio.Semaphore(settings.at_once)
+        self._races: dict[bytes, _Race] = {}  # a pair makes one call at a time
 
     def hint(self, peer: bytes, address: Address) -> None:
         """Somebody said that this peer is at this address."""
@@ -84,7 +85,17 @@ class Dialer:
     async def dial(self, peer: bytes) -> Proven:
         """Reach `peer`, or raise why not: PeerRefused when somebody else is there, PeerUnreachable, NotConnected."""
         async with self._turns:
-            return await _Race(self, peer).run()
+            race = self._races[peer] = _Race(self, peer)
+            try:
+                return await race.run()
+            finally:
+                del self._races[peer]
+
+    def met(self, peer: bytes) -> None:
+        """The routing table has heard this peer: if it is being called, then also where the table has it now."""
+        race = self._races.get(peer)
+        if race is not None:
+            race.met()
 
     async def at_hint(self, peer: bytes) -> list[Contact]:
         """Where somebody said that it is. Raises NameNotFound."""
@@ -166,10 +177,12 @@ class _Race:
         self._won: Proven | None = None
         self._problems: list[KadnetError] = []
         self._tried: set[Endpoint] = set()
+        self._nursery: trio.Nursery | None = None
 
     async def run(self) -> Proven:
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 await self._try(await self._hinted(), nursery)
                 await self._try(self._whereabouts.known(self._peer), nursery)
                 await self._search(nursery)
@@ -177,9 +190,16 @@ class _Race:
             if self._won is not None:
                 await trio.aclose_forcefully(self._won.stream)
             raise
+        finally:
+            self._nursery = None
         if self._won is not None:
             return self._won
         raise self._worst()
+
+    def met(self) -> None:
+        """Try where the table has the peer now, beside what is under way."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._try, self._whereabouts.known(self._peer), self._nursery)
 
     async def _hinted(self) -> list[Contact]:
         try:

@@ -202,6 +202,7 @@ class Links:
         """A peer that has come back is called at once, not when its next redial is due."""
         while (event := window.take()) is not None:
             if isinstance(event, ContactAdded):
+                self._dialer.met(event.peer)
                 pair = self._pairs.get(event.peer)
                 if pair is not None:
                     pair.met()

@@ -11,7 +11,7 @@ help: ## list the targets
 
 venv: .venv/.dev-stamp ## the virtual environment with everything to work on kadnet
 
-demo: .venv/.run-stamp ## an overlay of real processes: store, find, kill some, find again
+demo: .venv/.run-stamp ## an overlay of real processes: store, find, kill some, find again, talk
 	@$(BIN)/python -m kadnet demo
 
 check: .venv/.dev-stamp ## style, types and the floors of the house

@@ -14,6 +14,7 @@ import structlog
 
 from kadnet import vitals
 from kadnet.apps.chat import BookEntry, Chat, Message, Outgoing, Receipt
+from kadnet.complaints import Complaints
 from kadnet.datadir import DataDir
 from kadnet.errors import InputError, PeerUnreachable
 from kadnet.events import Event
@@ -219,7 +220,10 @@ class Node:
         return vitals.status(self.host, self.chat, uptime=self.host.runtime.now() - self._opened)
 
     async def _target(self, typed: str) -> bytes:
-        """WHO first, then a key: an ID or an address means a node."""
+        """WHO first, then a key: a contact's name, an ID or an address means a node."""
+        named = self.chat.book.ids.get(typed)
+        if named is not None:
+            return position_bytes(named)
         if typed.startswith("kadnet://"):
             address = parse_address(typed, need_id=True)
             assert address.id is not None
@@ -253,7 +257,7 @@ class Node:
             if contact is None:
                 raise PeerUnreachable(f"nobody answers at {_shown(who)}")
             if contact.id == self.id:
-                raise InputError("that is this node itself")
+                raise InputError("that is this node itself", hint="name another node")
             assert found.address is not None
             found = Who(contact.id, Address(contact.id, found.address.host, found.address.port))
         return found
@@ -279,7 +283,7 @@ class Node:
         else:
             raise InputError(f"a node is named by a text, an Address or its ID, not {_described(who)}")
         if found.id == self.id:
-            raise InputError("that is this node itself")
+            raise InputError("that is this node itself", hint="name another node")
         return found
 
 
@@ -343,6 +347,8 @@ async def open_node(
         bootstrap = [bootstrap]
     if listen is not None and not isinstance(listen, str):
         raise InputError(f"listen is a text HOST:PORT, not {_described(listen)}")
+    # A runtime is brought by who drives the node otherwise, as the lab and the daemon do.
+    standard: list[App] = [Complaints()] if runtime is None and log is None else []
     runtime = runtime if runtime is not None else real_runtime()
     chat = Chat()
     async with open_host(
@@ -353,7 +359,7 @@ async def open_node(
         overlay=overlay,
         tuning=tuning,
         links=links,
-        apps=[chat, *apps],
+        apps=[chat, *standard, *apps],
     ) as host:
         if log is not None:
             for note in host.notes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import time
 
 from kadnet.cli.common import Request, say, say_json, verb
 from kadnet.errors import DataDirError, IdentityMissing
+from kadnet.identity.text import printable
 from kadnet.version import VERSION
 
 
@@ -43,7 +45,13 @@ def show_id(request: Request) -> None:
     from kadnet.datadir import read_public_id
     from kadnet.identity import nodeid
 
-    text = nodeid.encode(read_public_id(request.data_dir))
+    try:
+        text = nodeid.encode(read_public_id(request.data_dir))
+    except IdentityMissing as error:
+        if request.named is not None:
+            shown = printable(shlex.quote(str(request.named)), 300)
+            error.hint = f"create one with: kadnet --data-dir {shown} init"
+        raise
     if request.as_json:
         say_json({"id": text})
     else:

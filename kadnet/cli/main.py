@@ -131,7 +131,9 @@ def _usage(error: click.ClickException) -> KadnetError:
     message = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"see: {context.command_path if context else 'kadnet'} --help"
-    if isinstance(error, click.NoSuchOption) and context is not None and context.command.name in _FREE_TEXT:
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--json":
+        hint = "write it after the command: kadnet status --json"
+    elif isinstance(error, click.NoSuchOption) and context is not None and context.command.name in _FREE_TEXT:
         hint = f"write -- before a {_FREE_TEXT[context.command.name]} that begins with a dash, or {hint}"
     return KadnetError(message[:1].lower() + message[1:], hint=hint)
 

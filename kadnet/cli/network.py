@@ -65,7 +65,7 @@ def ping(request: Request, who: str) -> None:
 def lookup(request: Request, target: str, trace: bool) -> None:
     """Walk towards TARGET and print the live nodes closest to it.
 
-    TARGET is a node (an ID or kadnet://<id>@host:port) or a key (what is typed after get).
+    TARGET is a node (a contact's name, an ID or kadnet://<id>@host:port) or a key (what is typed after get).
     """
     walked = request.client().lookup(text_argument(target, "target"))
     if request.as_json:

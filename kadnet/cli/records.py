@@ -21,7 +21,12 @@ from kadnet.wire.kinds import MAX_VALUE
 @click.argument("address")
 @click.argument("value", required=False)
 @click.option("--file", "file", metavar="F", help="Store the bytes of this file (- is standard input).")
-@click.option("--ttl", type=click.IntRange(min=1), metavar="S", help="Seconds to live; the most is the default.")
+@click.option(
+    "--ttl",
+    type=click.IntRange(min=1),
+    metavar="S",
+    help="Seconds it lives after this node ends: while it runs it renews (default: the most).",
+)
 @click.option(
     "--if-seq", type=click.IntRange(min=0), metavar="N", help="Only if your entry is at this seq (0: there is none)."
 )

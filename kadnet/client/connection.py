@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shlex
 import socket
 import struct
@@ -17,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kadnet.datadir import named_holder
 from kadnet.errors import DataDirError, InputError, KadnetError, NoNode
 from kadnet.identity.text import printable
 from kadnet.shapes import PROBLEM_TYPE, Problem, error_of, from_json
@@ -134,4 +136,10 @@ def _understood(content_type: str, status: int, raw: bytes) -> Any:
 def no_node(how: str, data_dir: Path, *, default: bool) -> NoNode:
     """The error for a node that is not there. `default`: `data_dir` is the one that is used when none is named."""
     named = "" if default else f" --data-dir {printable(shlex.quote(str(data_dir)), 300)}"
+    holder = named_holder(data_dir)
+    if holder is not None and holder != os.getpid() and how == "no node runs on":
+        return NoNode(
+            f"no node takes commands on {printable(str(data_dir), 300)}",
+            hint=f"process {holder} holds it: a program with a node of its own, or one that is just starting",
+        )
     return NoNode(f"{how} {printable(str(data_dir), 300)}", hint=f"start one with: kadnet{named} run")

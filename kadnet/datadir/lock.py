@@ -21,6 +21,29 @@ LOCK_NAME = "node.lock"
 _READ_LIMIT = 256
 
 
+def named_holder(data_dir: Path) -> int | None:
+    """The living process that `node.lock` names, for a message to people; None when there is none.
+
+    Only asking for the lock would prove anything, and could be in the way of a node that starts at this moment.
+    """
+    try:
+        fd = os.open(data_dir / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        pid = _read_pid(fd)
+        if pid is None or pid <= 0:
+            return None
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's process: alive, and not ours
+        return None
+    except (OSError, OverflowError):
+        return None
+    finally:
+        os.close(fd)
+    return pid
+
+
 class DirLock:
     """A held lock. Made by `take`; `release` (or leaving the `with` block) gives it back, once."""
 

@@ -172,7 +172,7 @@ class Host:
         if not isinstance(peer, bytes) or len(peer) != 32:
             raise InputError("a node is named by its ID (32 bytes) or by an address with one")
         if peer == self.id:
-            raise InputError("that is this node itself")
+            raise InputError("that is this node itself", hint="name another node")
         if isinstance(who, Address):
             self.links.hint(peer, who)
         return peer

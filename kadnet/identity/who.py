@@ -46,14 +46,18 @@ def parse_who(typed: str, contacts: Mapping[str, Who]) -> Who:
         return Who(None, parse_address(typed))
     if _SHORT_ID.fullmatch(typed) and not difflib.get_close_matches(typed, contacts, n=1):
         nodeid.decode(typed)  # which says that a short form is for the eye alone
-    if CONTACT_NAME.fullmatch(typed):
+    if CONTACT_NAME.fullmatch(typed.lower()):
         raise unknown_contact(typed, contacts)
     raise InputError(f"'{printable(typed, 80)}' is neither a contact, a node ID nor an address", hint=_FORM)
 
 
 def unknown_contact(name: str, known: Iterable[str]) -> InputError:
     """The error for a contact's name that is not in the book, with the nearest that is."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    add = "" if name in RESERVED else f"add it with: kadnet contact add {name} WHO, or "
+    near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    add = (
+        ""
+        if name in RESERVED or not CONTACT_NAME.fullmatch(name)
+        else f"add it with: kadnet contact add {name} WHO, or "
+    )
     hint = f"did you mean '{near[0]}'?" if near else add + _FORM
     return InputError(f"no contact is called '{printable(name, 40)}'", hint=hint)

@@ -141,7 +141,7 @@ def test_the_readme_is_true_from_its_first_example_to_its_last(shell: Shell) -> 
     Reader(shell).read(README)
     assert len(shell.jobs) == 3, "two nodes, and the program"
     assert all(job.poll() is not None for job in shell.jobs), "and it says how to stop them"
-    for must in ("node.send(", "node.messages()", " send ", " inbox", " contact add "):
+    for must in ("node.send(", "node.messages(", " send ", " inbox", " contact add "):
         assert must in "".join(block[2] for block in BLOCK.finditer(README))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import trio
 
-from kadnet.errors import InputError, PeerUnreachable
+from kadnet.errors import InputError, PeerRefused, PeerUnreachable
 from kadnet.identity.address import Endpoint, text
 from kadnet.kademlia.keyspace import position_bytes
 from kadnet.lab import open_world, run_until, virtual_internet, virtual_runtime
@@ -94,3 +95,27 @@ async def test_what_is_put_for_a_second_is_acknowledged() -> None:
         node = (await world.grow(2))[0].node
         assert (await node.put("x", b"v", ttl=1)).replicas == 1
         assert (await node.put_blob(b"v", ttl=1)).replicas == 1
+
+
+@on_virtual_time
+async def test_a_contacts_name_is_a_target_of_a_lookup() -> None:
+    async with open_world() as world:
+        await world.grow(3)
+        alice, bob = world["n0"].node, world["n2"].node
+        await alice.add_contact("bob", bob.id)
+        assert (await alice.lookup("bob")).target == int.from_bytes(position_bytes(bob.id), "big")
+
+
+async def test_a_program_hears_of_a_failed_handler_in_pythons_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_peer: bytes, _body: bytes) -> bytes:
+        raise RuntimeError("boom")
+
+    with trio.fail_after(20):
+        async with open_node(listen="127.0.0.1:0") as alice:
+            alice.handle("fails", on_request=fails)
+            async with open_node(listen="127.0.0.1:0") as bob:
+                with pytest.raises(PeerRefused, match="internal"):
+                    await bob.request(alice.address, "fails", b"")
+                while not caplog.records:
+                    await trio.lowlevel.checkpoint()
+    assert "a handler of fails failed: RuntimeError: boom" in caplog.text

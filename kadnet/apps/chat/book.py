@@ -67,7 +67,10 @@ class Book:
         """The contact of that name. InputError naming the nearest known one when there is none."""
         entry = self._entries.get(name)
         if entry is None:
-            raise unknown_contact(name, self._entries)
+            error = unknown_contact(name, self._entries)
+            if "did you mean" not in str(error.hint):
+                error.hint = "see: kadnet contact list"
+            raise error
         return entry
 
     def name_of(self, id: bytes) -> str | None:

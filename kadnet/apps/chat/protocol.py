@@ -99,9 +99,9 @@ def signed_data(sender: bytes, recipient: bytes, id: bytes, received_at: int, te
 def utf8(text: str, max_text: int) -> bytes:
     """The bytes of a text that may be sent. InputError, naming the limit, for one that may not."""
     if not isinstance(text, str):
-        raise InputError(f"a message is a text, not {type(text).__name__}")
+        raise InputError(f"a message is a text, not {type(text).__name__}", hint="decode bytes first: data.decode()")
     if not text:
-        raise InputError("a message has at least one character")
+        raise InputError("a message has at least one character", hint="write something")
     if len(text) <= max_text:  # each character is a byte at least: a huge text is not encoded to be refused
         try:
             data = text.encode()
@@ -113,7 +113,7 @@ def utf8(text: str, max_text: int) -> bytes:
             return data
         size = f"{len(data)} bytes"
     else:
-        size = f"{len(text)} characters"
+        size = f"at least {len(text)} bytes"
     raise InputError(f"the message has {size}, and {max_text} bytes of UTF-8 is the limit", hint="send it in parts")
 
 

@@ -34,7 +34,7 @@ def test_a_second_init_is_refused_and_names_the_first(tmp_path: Path) -> None:
 def test_id_without_an_identity_says_how_to_make_one(tmp_path: Path) -> None:
     done = typed("id", data_dir=tmp_path)
     assert done.exit_code == 2
-    assert "kadnet init" in done.stderr
+    assert f"kadnet --data-dir {tmp_path} init" in done.stderr
 
 
 def test_a_damaged_identity_is_neither_shown_nor_replaced(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -195,3 +197,11 @@ async def test_a_node_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> N
         node.hangs = True
         came = await failing(lambda: Client(tmp_path, ClientSettings(timeout=0.05)).get("color"))
     assert "did not answer within 0.05 seconds" in str(came)
+
+
+def test_a_node_without_a_control_socket_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    """A program that runs a node of its own holds the directory: `kadnet run` there would be no way out."""
+    (tmp_path / "node.lock").write_text(json.dumps({"pid": os.getppid(), "started": 1.0}))
+    with pytest.raises(NoNode, match="no node takes commands on") as caught:
+        Client(tmp_path).status()
+    assert str(os.getppid()) in hint_of(caught.value)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from kadnet.datadir.lock import DirLock
+from kadnet.datadir.lock import LOCK_NAME, DirLock, named_holder
 from kadnet.errors import DataDirError, DataDirInUse
 
 HOLDER = """
 import sys
 from pathlib import Path
-from kadnet.datadir.lock import DirLock
+from kadnet.datadir.lock import LOCK_NAME, DirLock, named_holder
 lock = DirLock.take(Path(sys.argv[1]), 5.0)
 print("held", flush=True)
 sys.stdin.read()
@@ -135,3 +135,14 @@ def test_a_file_system_without_locks_is_an_error_and_not_somebody_elses_lock(
     with pytest.raises(DataDirError, match="No locks available") as caught:
         DirLock.take(tmp_path, 0.0)
     assert not isinstance(caught.value, DataDirInUse)
+
+
+def test_a_living_holder_is_named_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    assert named_holder(tmp_path) is None
+    with DirLock.take(tmp_path, 1.0):
+        assert named_holder(tmp_path) == os.getpid()
+    assert named_holder(tmp_path) is None
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / LOCK_NAME).write_text(json.dumps({"pid": dead.pid, "started": 1.0}))
+    assert named_holder(tmp_path) is None

@@ -49,7 +49,7 @@ def test_who_is_a_name_an_id_or_an_address(typed: str, who: Who) -> None:
         (":7420", "", ""),
         ("", "neither a contact, a node ID nor an address", "56-character"),
         ("Bob Smith", "neither", "56-character"),
-        ("Bob", "neither", "56-character"),
+        ("Bob", "no contact is called", "did you mean 'bob'"),
         ("a" * 33, "neither", ""),
         ("é" * 56, "character 1", ""),
         ("bob\n", "neither", ""),

@@ -136,7 +136,7 @@ def test_the_largest_message_leaves_room_in_its_request() -> None:
     ("text", "said"),
     [
         ("", "at least one character"),
-        ("a" * 11, "the message has 11 characters, and 10 bytes of UTF-8 is the limit"),
+        ("a" * 11, "the message has at least 11 bytes, and 10 bytes of UTF-8 is the limit"),
         ("é" * 6, "the message has 12 bytes, and 10 bytes of UTF-8 is the limit"),
         ("ab\ud800", "character 3 of the message is a lone surrogate"),
         (b"bytes", "a message is a text, not bytes"),

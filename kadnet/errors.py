@@ -91,6 +91,10 @@ class Conflict(KadnetError):
         self.seq = seq
 
 
+class TooBusy(KadnetError):
+    """The node has as many of this kind to do as it takes on; nothing was done."""
+
+
 class PortInUse(KadnetError):
     """The address to listen on is taken."""
 
@@ -139,6 +143,7 @@ TABLE: dict[type[KadnetError], Meaning] = {
     PeerUnreachable: Meaning("peer-unreachable", 1, 504, "check that the peer runs and can be reached"),
     PeerRefused: Meaning("peer-refused", 1, 502, "the peer does not offer this"),
     Conflict: Meaning("conflict", 1, 409, "read the entry again and retry with its seq"),
+    TooBusy: Meaning("too-busy", 1, 503, "try again in a moment"),
     PortInUse: Meaning("port-in-use", 2, 409, "name another port with --listen, or port 0 for any free one"),
     NameNotFound: Meaning("name-not-found", 2, 400, "check the host name"),
     StorageFailed: Meaning("storage-failed", 1, 507, "check the free space and the permissions of the data directory"),

@@ -41,8 +41,8 @@ def send(request: Request, who: str, text: str, wait: float) -> None:
     if request.as_json:
         say_json(sent)
     if sent.state == "queued":
-        why = f": {sent.problem}" if sent.problem else ""
-        fail(PeerUnreachable(f"not delivered yet{why}", hint="it is kept, and sent when the recipient is heard"))
+        why = sent.problem or "the recipient has not answered so far"
+        fail(PeerUnreachable(f"not delivered yet: {why}", hint="it is kept, and sent when the recipient is heard"))
     if not request.as_json:
         say(sent.state)
 

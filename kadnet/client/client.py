@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from kadnet import shapes
 from kadnet.client.connection import Cut, exchange, no_node
 from kadnet.datadir import control_path, default_data_dir
-from kadnet.errors import InputError, KadnetError, NoNode
+from kadnet.errors import InputError, KadnetError, NoNode, TooBusy
 
 T = TypeVar("T")
 
@@ -28,11 +28,12 @@ class ClientSettings:
     """`timeout`: seconds for an answer, beside those that it was asked to wait. A put may wait 10 s for the first join
     and then walk past dead peers, which takes seconds each; a minute is for a node that hangs. `max_answer`: bytes; a
     full table is far below it. `poll`: seconds that a follower lets the node wait before it asks again, which is how it
-    learns of one that hangs."""
+    learns of one that hangs. `regain`: seconds between its tries when others have taken its place meanwhile."""
 
     timeout: float = 60.0
     max_answer: int = 16 * 2**20
     poll: float = 30.0
+    regain: float = 0.5
 
 
 class Client:
@@ -107,7 +108,8 @@ class Client:
 
     def follow(self, after: int = 0) -> Follow:
         """All messages numbered above `after`, then each new one as it comes. Raises NoNode when the node stops."""
-        return Follow(lambda number, cut: self._inbox(number, 1000, self._settings.poll, cut), after)
+        settings = self._settings
+        return Follow(lambda number, cut: self._inbox(number, 1000, settings.poll, cut), after, settings.regain)
 
     def outbox(self) -> list[shapes.Outgoing]:
         """What is not delivered yet, oldest first."""
@@ -179,8 +181,11 @@ class Client:
 class Follow(Iterator[shapes.Message]):
     """Messages without an end. `number` is that of the last one taken; `close` ends it, from any thread."""
 
-    def __init__(self, page: Callable[[int, Cut], list[shapes.Message]], after: int) -> None:
+    def __init__(self, page: Callable[[int, Cut], list[shapes.Message]], after: int, pause: float) -> None:
+        """`pause`: seconds between tries to get our place back."""
         self.number = after
+        self._pause = pause
+        self._stands = False
         self._page = page
         self._waiting: deque[shapes.Message] = deque()
         self._cut = Cut()
@@ -193,9 +198,14 @@ class Follow(Iterator[shapes.Message]):
                 return message
             try:
                 self._waiting.extend(self._page(self.number, self._cut))
+                self._stands = True
             except NoNode:
                 if not self._cut.done:
                     raise
+            except TooBusy:  # between two polls a newcomer may have taken the place of one who stands
+                if not self._stands:
+                    raise
+                self._cut.wait(self._pause)
         raise StopIteration
 
     def close(self) -> None:

@@ -51,11 +51,19 @@ class Cut:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self.done = False
+        self._ended = threading.Event()
+
+    @property
+    def done(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until it is cut."""
+        self._ended.wait(seconds)
 
     def __call__(self) -> None:
         with self._lock:
-            self.done = True
+            self._ended.set()
             if self._socket is not None:
                 with suppress(OSError):  # the node has closed it already
                     self._socket.shutdown(socket.SHUT_RDWR)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import trio
 from starlette.requests import Request
 
-from kadnet.errors import KadnetError
+from kadnet.errors import KadnetError, TooBusy
 
 T = TypeVar("T")
 
@@ -39,11 +39,11 @@ class Waits:
         self._deliveries = trio.Semaphore(settings.deliveries)
 
     async def poll(self, request: Request, work: Callable[[], Awaitable[T]]) -> T | None:
-        """What `work` returns; None when the node stops. KadnetError when too many poll already."""
+        """What `work` returns; None when the node stops. TooBusy when too many poll already."""
         try:
             self._polls.acquire_nowait()
         except trio.WouldBlock:
-            raise KadnetError(
+            raise TooBusy(
                 f"{self._settings.polls} others wait for messages already", hint="end one of them, and try again"
             ) from None
         try:

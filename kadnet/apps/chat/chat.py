@@ -16,7 +16,7 @@ from kadnet.apps.chat.mailbox import Counts, Kept, Mailbox, Message, Outgoing, R
 from kadnet.apps.chat.protocol import Body, Proof
 from kadnet.apps.chat.schema import MIGRATIONS
 from kadnet.apps.chat.settings import ChatSettings
-from kadnet.errors import InputError, ProtocolError
+from kadnet.errors import InputError, ProtocolError, StorageFailed
 from kadnet.identity import nodeid
 from kadnet.identity.address import Address, parse_address
 from kadnet.metrics import Reasons
@@ -161,6 +161,9 @@ class _Parts:
             kept = await self.mailbox.receive(peer, body, protocol.unix_seconds(self.host.runtime.wall()), self._kept)
         except ProtocolError as error:
             self.counters.add(f"refused-{error.reason}")
+            raise
+        except StorageFailed:
+            self.counters.add("refused-storage-failed")
             raise
         self.delivery.heard(peer, self.host.runtime.now(), unasked=True)
         signed = protocol.signed_data(peer, self.host.id, body.id, kept.received_at, body.text.encode())

@@ -50,7 +50,7 @@ async def test_a_queued_message_without_a_reason_yet_has_no_problem_in_its_json(
         node.offline = ""
         done = await asked(tmp_path, "send", BOB_ID, "hi", "--wait", "0", "--json")
         assert json.loads(done.stdout) == {"id": FIRST, "state": "queued"}
-        assert done.stderr.startswith("kadnet: not delivered yet; it is kept")
+        assert done.stderr.startswith("kadnet: not delivered yet: the recipient has not answered so far; it is kept")
 
 
 async def test_a_text_that_begins_with_a_dash_is_sent_behind_two(tmp_path: Path) -> None:

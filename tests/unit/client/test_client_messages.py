@@ -10,10 +10,11 @@ import trio
 import trio.testing
 
 from kadnet.client import Client, ClientSettings, Follow
+from kadnet.client.connection import Cut
 from kadnet.daemon.app import AppSettings
 from kadnet.daemon.control import ControlSettings
 from kadnet.daemon.waits import WaitSettings
-from kadnet.errors import InputError, KadnetError, NoNode, NotFound, hint_of
+from kadnet.errors import InputError, KadnetError, NoNode, NotFound, TooBusy, hint_of
 from kadnet.identity import nodeid
 from kadnet.shapes import BookEntry, Message, Sent, Who
 from tests.unit.client.test_client import call, failing
@@ -177,3 +178,23 @@ async def test_one_who_waits_too_many_is_told_so(tmp_path: Path) -> None:
     async with served(tmp_path, app=app, control=ControlSettings(grace=0.0)):
         came = await failing(lambda: Client(tmp_path).inbox(wait=0.05))
     assert str(came) == "0 others wait for messages already"
+
+
+MESSAGE = Message(number=1, id="0" * 32, sender="x", text="hello", sent_at=1, received_at=2)
+
+
+def test_a_follower_that_stands_gets_its_place_back_and_a_newcomer_is_refused() -> None:
+    """Between two polls somebody else may have come."""
+    answers: list[list[Message] | TooBusy] = [[MESSAGE], TooBusy("full"), TooBusy("full"), [MESSAGE]]
+
+    def page(_after: int, _cut: Cut) -> list[Message]:
+        answer = answers.pop(0)
+        if isinstance(answer, TooBusy):
+            raise answer
+        return answer
+
+    standing = Follow(page, 0, 0.001)
+    assert [next(standing), next(standing)] == [MESSAGE, MESSAGE]
+    answers.append(TooBusy("full"))
+    with pytest.raises(TooBusy):
+        next(Follow(page, 0, 0.001))

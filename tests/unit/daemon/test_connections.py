@@ -218,6 +218,7 @@ async def test_an_answer_that_nobody_takes_does_not_hold_up_the_end(
         client = await dial(tmp_path)
         await client.send_all(ASKED)
         await client.receive_some(1)
+        await trio.testing.wait_all_tasks_blocked()  # the node is in the middle of its answer
         left_at = autojump_clock.current_time()
     assert autojump_clock.current_time() - left_at == pytest.approx(0.25, abs=0.05)
     await client.aclose()

@@ -16,7 +16,7 @@ from kadnet.errors import Malformed
 from kadnet.links.dial import Proven
 from kadnet.links.settings import LinkSettings
 from kadnet.wire.channel import Assembler
-from kadnet.wire.envelopes import OVERHEAD, Envelope, Head, decode_envelope, head
+from kadnet.wire.envelopes import MAX_HEAD, OVERHEAD, Envelope, Head, decode_envelope, head
 from kadnet.wire.frames import MORE
 
 CLOSED = "closed"
@@ -192,6 +192,8 @@ class Link:
         while frame is not None:
             part = unseal(frame)
             self.frames_in += 1
+            if self.frames_in % self._settings.breathe == 0:
+                await trio.lowlevel.checkpoint()
             if not told:  # once for all that came together, and before anything waits for room
                 told = True
                 self._heard(self)
@@ -205,9 +207,12 @@ class Link:
             return
         if more and not self._held:
             beginning = head(part)
-            if beginning is not None and self._too_large(beginning):
+            if beginning is None:  # no sender's first part is so short
+                raise Malformed("message-part")
+            if self._too_large(beginning):
                 self._skipping = True
                 return
+            self._assembler.limit = beginning.body_length + MAX_HEAD  # as it said itself, and no more
             self._begun_at = self._now()
         elif self._held and self._now() - self._begun_at > self._settings.stalled:
             raise Malformed("message-time")  # who dawdles would hold a share of what all links may hold together
@@ -216,6 +221,8 @@ class Link:
             self._budget.take(len(part))
             self._held += len(part)
             return
-        self._budget.give_back(self._held)
-        self._held = 0
+        if self._held:
+            self._budget.give_back(self._held)
+            self._held = 0
+            self._assembler.limit = self._settings.max_message + OVERHEAD
         await self._received(self, decode_envelope(message))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from kadnet.errors import InputError, PeerUnreachable
+from kadnet.errors import InputError, NotConnected, PeerUnreachable
 from kadnet.events import ContactAdded, Events, HandlerFailed, Subscription
 from kadnet.identity import nodeid
 from kadnet.identity.address import Address, Endpoint
@@ -195,6 +195,8 @@ class Links:
             _check_id(peer)
             if self._means is None:
                 raise RuntimeError("links are not running yet")
+            if self._all_over is not None:
+                raise NotConnected("this node has ended")
             pair = self._pairs[peer] = Pair(self._means, peer, self._over)
         return pair
 
@@ -227,8 +229,13 @@ class Links:
         if count < self.settings.max_links:
             return False
         if count >= self.settings.max_links + self.settings.closing:
-            return True
-        resting = [pair for pair in self._pairs.values() if pair.links and not pair.is_busy and pair.peer != peer]
+            # Who was told to close and goes on talking must not keep the others out.
+            closing = [link for pair in self._pairs.values() for link in pair.closing()]
+            if not closing:
+                return True
+            min(closing, key=lambda link: link.number).end("crowded")
+        resting = [pair for pair in self._pairs.values() if pair.machine.usable and not pair.is_busy]
+        resting = [pair for pair in resting if pair.peer != peer]
         if not resting:
             return True
         min(resting, key=lambda pair: (pair.serving > 0, pair.rested_at)).retire(IDLE)
@@ -255,7 +262,9 @@ class Links:
         return self._last_number
 
     def _failed(self, protocol: str, error: BaseException, trace: str) -> None:
-        self._events.publish(HandlerFailed(self._runtime.now(), protocol, f"{type(error).__name__}: {error}", trace))
+        # The last line of the trace and not str(error), which may itself raise.
+        said = trace.strip().rpartition("\n")[2] or type(error).__name__
+        self._events.publish(HandlerFailed(self._runtime.now(), protocol, said, trace))
 
 
 def _check_id(peer: object) -> None:

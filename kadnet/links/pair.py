@@ -34,13 +34,18 @@ class _Reply(Outgoing):
         self._pair = pair
         self.instance = instance
         """The start of the peer that asked."""
-        pair.reply_bytes += len(message)
+        pair.reply_bytes += self._cost
+
+    @property
+    def _cost(self) -> int:
+        """Bytes of memory, about: a refusal of 25 bytes takes twenty times that with what it is wrapped in."""
+        return len(self.message) + self._pair.reply_overhead
 
     def given(self, now: float) -> None:
-        self._pair.reply_bytes -= len(self.message)
+        self._pair.reply_bytes -= self._cost
 
     def fail(self, error: KadnetError) -> None:
-        self._pair.reply_bytes -= len(self.message)
+        self._pair.reply_bytes -= self._cost
 
 
 class Pair:
@@ -51,6 +56,7 @@ class Pair:
         self.peer = peer
         self.links: dict[int, Link] = {}
         self.reply_bytes = 0
+        self.reply_overhead = means.settings.reply_overhead
         self.serving = 0
         """Requests of the peer that are not answered yet."""
         self.rested_at = means.runtime.now()
@@ -67,6 +73,11 @@ class Pair:
     def usable(self) -> list[Link]:
         """The links that stand and are not closing, oldest first."""
         return [link for link in self.links.values() if link.number in self.machine.usable_links]
+
+    def closing(self) -> list[Link]:
+        """The links that stand and are being closed."""
+        usable = self.machine.usable_links
+        return [link for link in self.links.values() if link.number not in usable]
 
     @property
     def is_busy(self) -> bool:

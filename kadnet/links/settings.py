@@ -36,6 +36,8 @@ class LinkSettings:
     max_message    bytes of one message, as the wire has it
     assembling     bytes of messages under way in parts, over all links: 32 of the largest
     queue_items, queue_bytes  what may wait for one peer before its senders wait
+    reply_overhead  bytes that an answer of ours counts beside its own while it waits: what holds it in memory
+    breathe        frames after which the reader of a link lets everybody else have a turn: 32 take a millisecond
     max_open       requests to one peer that wait for their answers
     read_size      bytes asked of a socket at once
     link_queue     messages handed to one link and not sent: the machine gives by the batch, so these are answers to a
@@ -53,6 +55,8 @@ class LinkSettings:
     assembling: int = 32 << 20
     queue_items: int = 1024
     queue_bytes: int = 1 << 20
+    reply_overhead: int = 512
+    breathe: int = 32
     max_open: int = 1024
     read_size: int = 65_536
     link_queue: int = 4096

@@ -67,9 +67,9 @@ def is_protocol(name: str) -> bool:
     return _PROTOCOL.fullmatch(name) is not None
 
 
-def is_code(code: str) -> bool:
+def is_code(code: object) -> bool:
     """Whether `code` can be an error's: 1 to 32 of a-z 0-9 -"""
-    return _CODE.fullmatch(code) is not None
+    return isinstance(code, str) and _CODE.fullmatch(code) is not None
 
 
 def encode_envelope(protocol: str, kind: int, id: int, body: bytes) -> bytes:

@@ -75,6 +75,8 @@ class Chat:
 
     def receipt(self, id: bytes) -> Receipt:
         """How a message of ours stands. NotFound for an id that was never sent, or was delivered long ago."""
+        if not isinstance(id, bytes):
+            raise InputError(f"a message is named by its id, {protocol.ID_SIZE} bytes, not {type(id).__name__}")
         return self._open.delivery.receipt(id)
 
     async def attempted(self, id: bytes) -> Receipt:

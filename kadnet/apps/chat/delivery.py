@@ -8,7 +8,7 @@ to try again. Whoever sent a message in this process can wait for what its first
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -18,6 +18,7 @@ from kadnet.apps.chat.courier import Courier, Deliver
 from kadnet.apps.chat.mailbox import Mailbox, Queued, Receipt
 from kadnet.apps.chat.protocol import Body
 from kadnet.apps.chat.settings import ChatSettings
+from kadnet.bounded import Bounded
 from kadnet.errors import InputError, KadnetError, Malformed, NotFound, PeerRefused, PeerUnreachable, StorageFailed
 from kadnet.events import ContactAdded, LinkUp
 from kadnet.identity.address import Address, parse_address
@@ -58,6 +59,14 @@ class _Waiter:
         return self._receipt
 
 
+class _Held(NamedTuple):
+    """A message that its recipient finds fault with: not before `until`, which was `pause` seconds ahead."""
+
+    until: float
+    pause: float
+    problem: str
+
+
 class Delivery:
     """Delivers what is in the outbox while `run` runs."""
 
@@ -73,6 +82,7 @@ class Delivery:
         self._courier = Courier(settings, host.runtime.rng)
         self._handle: Handle[Deliver] = self._pump.add(self._courier, self._do)
         self._nursery: trio.Nursery | None = None
+        self._held_back: Bounded[bytes, _Held] = Bounded(settings.outbox_messages)
         self._waiting = mailbox.recipients()
         self._untried: dict[bytes, set[bytes]] = {}  # of each recipient, the messages that no attempt was made for
         self._waiters: dict[bytes, list[_Waiter]] = {}  # of each message
@@ -171,18 +181,31 @@ class Delivery:
                     if sent >= self._settings.batch:
                         return problem, problem is None
                     number = queued.number
+                    held = self._held_back.get(queued.body.id)
+                    if held is not None and held.until > self._now():
+                        problem = held.problem
+                        continue
+                    sent += 1
                     failure = await self._try(recipient, queued)
                     if failure is None:
-                        sent += 1
+                        self._held_back.pop(queued.body.id, None)
                         continue
                     problem = _told(failure)
                     await self._mailbox.failed(queued.body.id, problem)
                     if not (isinstance(failure, PeerRefused) and failure.reason in protocol.FAULTS):
                         return problem, False
+                    self._hold_back(queued.body.id, problem)
         except StorageFailed as error:  # our own disk; what was acknowledged meanwhile is acknowledged again
             self._counters.add("storage-failed")
             return printable(str(error)), False
         return problem, False
+
+    def _hold_back(self, id: bytes, problem: str) -> None:
+        """The fault lies in this message: it is not sent again with each one behind it, but more and more seldom."""
+        before = self._held_back.get(id)
+        pause = self._settings.longest_retry if before is None else 2 * before.pause
+        pause = min(pause, self._settings.longest_hold)
+        self._held_back[id] = _Held(self._now() + pause, pause, problem)
 
     async def _try(self, recipient: bytes, queued: Queued) -> KadnetError | Malformed | None:
         """Send one message and keep its receipt; what went wrong. StorageFailed when our own disk does."""

@@ -23,6 +23,7 @@ class ChatSettings:
     patience             for one answer, with finding and calling the recipient. What takes longer goes on below, so
                          the next try finds it further on; and a link that died unseen holds no message up for long
     first_retry, longest_retry, jitter  the pauses between tries of one recipient: doubled, and off by this share
+    longest_hold         of a message that its recipient finds fault with: nothing but a new version there mends that
     heard_pause          between two tries of one recipient who is heard again and again
     spread               over which the first tries after a start are spread
     readers              who follow the inbox at the same time
@@ -44,6 +45,7 @@ class ChatSettings:
     patience: float = 10.0
     first_retry: float = 1.0
     longest_retry: float = 30.0
+    longest_hold: float = 3600.0
     jitter: float = 0.1
     heard_pause: float = 1.0
     spread: float = 1.0
@@ -100,6 +102,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "patience": (0.1, 3_600),
     "first_retry": (0.1, 3_600),
     "longest_retry": (0.1, 86_400),
+    "longest_hold": (0.1, 86_400),
     "jitter": (0, 0.5),
     "heard_pause": (0, 3_600),
     "spread": (0, 3_600),

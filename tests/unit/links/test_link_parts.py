@@ -45,15 +45,24 @@ async def test_a_message_for_nobody_that_never_ends_costs_nothing(bench: Bench) 
 
 
 @on_bench
-async def test_a_first_part_that_tells_nothing_does_not_get_round_the_bound(bench: Bench) -> None:
+async def test_a_first_part_that_tells_nothing_ends_the_link(bench: Bench) -> None:
+    """It would get round the bound of its protocol. No sender's first part is so short."""
     bob, wire = await bob_and(bench)
     bob.echo(max_body=1000)
-    message = envelopes.encode_envelope("echo", REQUEST, 9, bytes(100_000))
-    await wire.raw(message[:3], more=True)
-    await wire.raw(message[3:50_000], more=True)
-    await wire.raw(message[50_000:])
-    assert envelopes.decode_error((await wire.hear()).body)[0] == "too-large"
-    assert bob.links.services.counters.requests == 0
+    await wire.raw(envelopes.encode_envelope("echo", REQUEST, 9, bytes(100_000))[:3], more=True)
+    await trio.sleep(1)
+    assert bob.links.counters.ended == {"message-part": 1}
+    assert bob.links._budget._left == LOUD.assembling
+
+
+@on_bench
+async def test_a_message_in_parts_is_no_longer_than_it_said(bench: Bench) -> None:
+    bob, wire = await bob_and(bench)
+    bob.echo(max_body=1000)
+    await wire.raw(envelopes.encode_envelope("echo", REQUEST, 9, bytes(100)), more=True)
+    await wire.raw(bytes(60_000), more=True)
+    await trio.sleep(1)
+    assert bob.links.counters.ended == {"message-length": 1}
     assert bob.links._budget._left == LOUD.assembling
 
 

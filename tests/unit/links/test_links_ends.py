@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,9 @@ from kadnet.errors import LinkLost, PeerUnreachable
 from kadnet.events import LinkDown
 from kadnet.links import LinkSettings
 from kadnet.links.dial import Proven
+from kadnet.wire.envelopes import NOTICE
 from tests.unit.links.bench import Bench, on_bench, soon
+from tests.unit.links.strangers import Wire, another
 
 QUIET = LinkSettings()
 """A handler's fault does not end the test."""
@@ -56,6 +59,29 @@ async def test_a_pair_that_is_at_work_makes_no_room_while_another_rests(bench: B
         nursery.start_soon(others)
         assert await alice.links.request(bob.id, "slow", b"x") == b"x"
     assert (bob.standing(alice), bob.standing(carol), bob.standing(dave)) == (1, 0, 1)
+
+
+@on_bench
+async def test_who_was_told_to_close_and_goes_on_talking_keeps_nobody_out(bench: Bench) -> None:
+    bob = await bench.room("bob", "10.0.2.1", settings=replace(QUIET, max_links=2, closing=2))
+    bob.echo()
+    deaf = [await another(bench, bob, number) for number in range(4)]
+
+    async def talk(wire: Wire) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            for _ in range(60):
+                await wire.say("link", NOTICE, 0, b"\x92\x01\x05")  # a ping, whatever it is told
+                await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        for wire in deaf:
+            nursery.start_soon(talk, wire)
+        for number in range(5):
+            await trio.sleep(1)
+            honest = await bench.room(f"honest {number}", f"10.1.{number}.1")
+            assert await honest.links.request(bob.id, "echo", b"x") == b"x"
+            assert bob.links.count() <= 5
+        nursery.cancel_scope.cancel()
 
 
 @on_bench

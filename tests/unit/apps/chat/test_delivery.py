@@ -192,6 +192,18 @@ async def test_a_message_its_reader_finds_fault_with_holds_up_no_other() -> None
 
 
 @on_virtual_time
+async def test_what_its_reader_finds_fault_with_is_not_sent_again_with_each_new_message() -> None:
+    wire = Wire()
+    async with open_chat(wire, "alice", settings=EXACT) as alice:
+        async with open_chat(wire, "bob", settings=ChatSettings(max_text=10)) as bob:
+            for number in range(20):
+                await alice.chat.send(bob.id, f"a text that is too long {number}")
+            assert len(wire.times("bob")) == 20, "each once, although all of them wait"
+            await trio.sleep(24 * 3600)
+            assert len(wire.times("bob")) <= 20 * (1 + 7 + 24), "then after 30 s, a minute, two … and every hour"
+
+
+@on_virtual_time
 async def test_a_message_that_joins_an_attempt_under_way_goes_with_it() -> None:
     wire = Wire(delay=1.0)
     async with open_chat(wire, "alice") as alice, open_chat(wire, "bob") as bob:

@@ -37,7 +37,7 @@ class LinkSettings:
     assembling     bytes of messages under way in parts, over all links: 32 of the largest
     queue_items, queue_bytes  what may wait for one peer before its senders wait
     reply_overhead  bytes that an answer of ours counts beside its own while it waits: what holds it in memory
-    breathe        frames after which the reader of a link lets everybody else have a turn: 32 take a millisecond
+    breathe        frames after which the reader of a link lets everybody else have a turn: 128 take three milliseconds
     max_open       requests to one peer that wait for their answers
     read_size      bytes asked of a socket at once
     link_queue     messages handed to one link and not sent: the machine gives by the batch, so these are answers to a
@@ -56,7 +56,7 @@ class LinkSettings:
     queue_items: int = 1024
     queue_bytes: int = 1 << 20
     reply_overhead: int = 512
-    breathe: int = 32
+    breathe: int = 128
     max_open: int = 1024
     read_size: int = 65_536
     link_queue: int = 4096

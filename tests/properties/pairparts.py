@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -81,7 +82,7 @@ class Node:
     stopping: bool = False
     is_up: bool = False
     open: dict[int, float] = field(default_factory=dict)  # requests by number, and when they were handed over
-    lost_at: float = 0.0  # when it last saw a link end otherwise than as a spare one
+    lost_at: float = -math.inf  # when it last saw a link end otherwise than as a spare one
     wake_at: float | None = None
     ends: dict[int, End] = field(default_factory=dict)
 

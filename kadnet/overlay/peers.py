@@ -14,6 +14,7 @@ from kadnet.identity.address import Endpoint
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.rtt import RttEstimate
+from kadnet.kademlia.silence import Silence
 from kadnet.overlay.tokens import Issued
 from kadnet.wire.packets import Channel
 
@@ -33,22 +34,18 @@ class PeerSettings:
 class Peer:
     """One peer. `token` is the one it gave us, at `token_at`; `issued` those that we gave it.
 
-    `unanswered`: transmissions since its last answer, the first of them at `unanswered_since`, the last at `asked_at`,
-    all of them to `asked_where`: whoever lies about where a peer lives silences it there and nowhere else.
+    `silence`: what it left unanswered.
     """
 
     __slots__ = (
-        "asked_at",
-        "asked_where",
         "channel",
         "contact",
         "id",
         "issued",
         "rtt",
+        "silence",
         "token",
         "token_at",
-        "unanswered",
-        "unanswered_since",
     )
 
     def __init__(self, id: bytes, channel: Channel) -> None:
@@ -59,10 +56,7 @@ class Peer:
         self.token_at = 0.0
         self.issued: Issued | None = None
         self.contact: Contact | None = None
-        self.unanswered = 0
-        self.unanswered_since = 0.0
-        self.asked_at = 0.0
-        self.asked_where: Endpoint | None = None
+        self.silence = Silence()
 
     def at(self, endpoint: Endpoint) -> Contact:
         """The peer as a contact at `endpoint`; the last one is remembered."""

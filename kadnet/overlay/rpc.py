@@ -166,19 +166,16 @@ class Rpc:
         return self._rtt.timeout(peer.rtt if peer is not None else None)
 
     def is_silent(self, contact: Contact, now: float) -> bool:
-        """Whether asking this contact again would only waste the time of a walk.
-
-        It left at least two transmissions unanswered, for longer than both of their timers, while somebody else did
-        answer (so it is not we who are cut off). After `silence` seconds it deserves another chance.
-        """
+        """Whether asking this contact again would only waste the time of a walk: see `Silence.lasts`."""
         peer = self._peers.get(contact.id)
-        if peer is None or peer.unanswered < 2 or peer.asked_where != contact.endpoint:
+        if peer is None or peer.silence.unanswered < 2:  # nearly always: spare the rest
             return False
-        since = peer.unanswered_since
-        return (
-            now - peer.asked_at < self._settings.silence
-            and now - since > 2 * self._rtt.timeout(peer.rtt)
-            and self._heard_at > since
+        return peer.silence.lasts(
+            contact.endpoint,
+            now,
+            timeout=self._rtt.timeout(peer.rtt),
+            heard_at=self._heard_at,
+            memory=self._settings.silence,
         )
 
     def probe(self, endpoint: Endpoint, cookie: bytes) -> bool:
@@ -203,13 +200,8 @@ class Rpc:
             message = encode(request) if token else encode_padded(request, PADDED)
         self._pending[id] = (call, now)
         call.ids.append(id)
-        if not peer.unanswered or peer.asked_where != call.contact.endpoint:
-            peer.unanswered = 0
-            peer.unanswered_since = now
-            peer.asked_where = call.contact.endpoint
-        peer.unanswered += 1
-        peer.asked_at = now
         contact = call.contact
+        peer.silence.asked(contact.endpoint, now)
         self._put(
             self._sockets[contact.family], peer.channel.seal(message, random[: packets.NONCE_SIZE]), contact.endpoint
         )
@@ -337,7 +329,7 @@ class Rpc:
         if type(answer) is not ANSWER_OF[call.kind]:
             raise Malformed("wrong-answer")
         rtt = now - sent_at
-        peer.unanswered = 0
+        peer.silence.answered()
         self._heard_at = now
         self._rtt.observe(peer.rtt, rtt)
         if isinstance(answer, (Pong, Nodes, Values)):

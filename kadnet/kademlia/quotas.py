@@ -31,9 +31,10 @@ class SubnetQuotas:
         if self.waived(contact):
             return True
         host = contact.endpoint.host
-        if self._counts.get(address.prefix(host), 0) >= self._per_table:
+        there = self._counts.get(address.prefix(host), 0)
+        if there >= self._per_table:
             return False
-        if bucket is None:
+        if bucket is None or not there:  # nobody of the wide prefix means nobody of the narrow one
             return self._per_bucket > 0
         subnet = address.narrow_prefix(host)
         near = 0

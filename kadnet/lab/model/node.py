@@ -1,0 +1,404 @@
+"""A node of ours in the model: the shipped table, acquaintances, timers and lookup, on the model's heap.
+
+What decides is imported from `kadnet.kademlia` and the settings are those that ship; here is only what carries a
+request there and an answer back, as `overlay.rpc`, `overlay.neighbours` and `overlay.walk` do it with sockets: one
+outcome for each request, repeated by a timer of its own or by the walk, late answers welcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from kadnet.bounded import Bounded
+from kadnet.kademlia.acquaintances import Acquaintances
+from kadnet.kademlia.buckets import ChangeKind
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.keyspace import random_in_bucket
+from kadnet.kademlia.lookup import Lookup
+from kadnet.kademlia.rtt import NodeRtt, RttEstimate
+from kadnet.kademlia.silence import Silence
+from kadnet.kademlia.table import RoutingTable
+from kadnet.lab.latency import Place
+from kadnet.lab.model.world import Finding, World
+from kadnet.overlay.settings import Tuning
+
+
+class Known:
+    """What a node keeps of each peer it asked."""
+
+    __slots__ = ("rtt", "silence")
+
+    def __init__(self) -> None:
+        self.rtt = RttEstimate()
+        self.silence = Silence()
+
+
+class Call:
+    """One request under way. `key` None: a PING. Exactly one of `answered` and `failed` is called, once."""
+
+    __slots__ = (
+        "answered", "attempts_left", "contact", "expires", "failed", "key", "known", "node", "open", "sent", "store",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        node: Node,
+        contact: Contact,
+        known: Known,
+        key: int | None,
+        answered: Callable[[list[Contact], bool, float], object] | None,
+        failed: Callable[[], object] | None,
+        attempts: int,
+        store: bool,
+    ) -> None:
+        self.node = node
+        self.contact = contact
+        self.known = known
+        self.key = key
+        self.answered = answered
+        self.failed = failed
+        self.attempts_left = attempts
+        self.store = store
+        self.sent = 0
+        self.open = True
+        self.expires = 0.0
+
+    def transmit(self) -> None:
+        """Send it (once more), and see to it that something ends it."""
+        node = self.node
+        world = node.world
+        now = world.engine.now
+        world.messages += 1
+        self.known.silence.asked(self.contact.endpoint, now)
+        self.sent += 1
+        self.attempts_left -= 1
+        if self.sent == 1 or self.attempts_left >= 0:  # repeated by the caller: what is left of its patience goes on
+            if self.attempts_left > 0 or self.sent > 1:
+                wait = node.rtt.timeout(self.known.rtt) * 2 ** (self.sent - 1)
+            else:
+                wait = node.tuning.rpc.patience
+            self.expires = now + wait
+        peer = world.actors[self.contact.id]
+        assert isinstance(peer, Node)
+        way = world.latency.between(node.place, peer.place)
+        if world.is_lost() or not peer.alive:
+            world.engine.at(self.expires, self.expire, self.expires)
+            return
+        if now + 2 * way > self.expires:
+            world.engine.at(self.expires, self.expire, self.expires)
+        world.engine.at(now + way, peer.serve, self, now, way)
+
+    def lose(self, sent_at: float, way: float) -> None:
+        """The peer has died on the way, or its answer is lost."""
+        if sent_at + 2 * way <= self.expires:
+            self.node.world.engine.at(self.expires, self.expire, self.expires)
+
+    def expire(self, expected: float) -> None:
+        """No answer in time: repeat it or give up. A repetition has set another time meanwhile."""
+        if not self.open or expected != self.expires or not self.node.alive:
+            return
+        if self.attempts_left > 0:
+            self.transmit()
+            return
+        self.open = False
+        self.node.missed(self.contact)
+        if self.failed is not None:
+            self.failed()
+
+    def arrive(self, contacts: list[Contact], holds: bool, sent_at: float) -> None:
+        """The answer is here."""
+        node = self.node
+        if not self.open or not node.alive:
+            return
+        self.open = False
+        now = node.world.engine.now
+        rtt = now - sent_at
+        self.known.silence.answered()
+        node.heard_at = now
+        node.rtt.observe(self.known.rtt, rtt)
+        node.met(self.contact, rtt, now)
+        if self.answered is not None:
+            self.answered(contacts, holds, now)
+
+
+class Walk:
+    """One walk: the shipped lookup, its asks sent and its answers fed back."""
+
+    __slots__ = (
+        "_armed", "_calls", "_ended", "_holder", "_key", "_lookup", "_node", "_started", "first", "hops", "messages",
+        "whole",
+    )  # fmt: skip
+
+    def __init__(self, node: Node, key: int, ended: Callable[[Finding], object] | None) -> None:
+        self._node = node
+        self._key = key
+        self._ended = ended
+        self._calls: dict[bytes, Call] = {}
+        self._armed: float | None = None
+        self._holder: bytes | None = None
+        now = self._started = node.world.engine.now
+        self.first: float | None = None
+        self.whole: float | None = None
+        self.hops: int | None = None
+        self.messages = 0
+        settings = node.tuning.lookup
+        starts = node.worth_asking(node.starts(key, max(settings.k, _CONTACTS)), now)
+        self._lookup = Lookup(key, starts, settings, own_id=node.contact.id, timeout=node.timeout, now=now)
+
+    def closest(self) -> list[Contact]:
+        return self._lookup.closest(self._node.tuning.lookup.k)
+
+    def advance(self) -> None:
+        """Do what the machine says, and come back when it says."""
+        lookup = self._lookup
+        engine = self._node.world.engine
+        asks, wake_at = lookup.advance(engine.now)
+        for contact, attempt in asks:
+            if attempt > 1:
+                call = self._calls.get(contact.id)
+                if call is not None and call.contact is contact and call.open:
+                    call.transmit()
+            else:
+                self._calls[contact.id] = self._ask(contact)
+        if lookup.done:
+            self._end()
+        elif wake_at is not None and wake_at != self._armed:
+            self._armed = wake_at
+            engine.at(wake_at, self._wake, wake_at)
+
+    def _wake(self, armed: float) -> None:
+        if armed == self._armed and self.whole is None and self._node.alive:
+            self._armed = None
+            self.advance()
+
+    def _ask(self, contact: Contact) -> Call:
+        lookup = self._lookup
+        node = self._node
+
+        def answered(contacts: list[Contact], holds: bool, now: float) -> None:
+            if self.whole is not None:
+                return
+            if holds and self.first is None:
+                self.first = now - self._started
+                self._holder = contact.id
+            lookup.on_reply(contact.id, node.worth_asking(contacts, now), now, contact)
+            self.advance()
+
+        def failed() -> None:
+            if self.whole is None:
+                self._calls.pop(contact.id, None)
+                lookup.on_failure(contact.id, node.world.engine.now, contact)
+                self.advance()
+
+        return node.ask(contact, self._key, answered, failed)
+
+    def _end(self) -> None:
+        self.whole = self._node.world.engine.now - self._started
+        self.messages = self._lookup.queries
+        if self._holder is not None:
+            trace = self._lookup.outcome().trace
+            self.hops = next(query.hop for query in trace if query.contact.id == self._holder)
+        self._calls.clear()
+        if self._ended is not None:
+            self._ended(self)
+
+
+class Node:
+    """One node of ours."""
+
+    __slots__ = (
+        "_acquaintances", "_armed", "_known", "_rng", "alive", "contact", "heard_at", "held", "place", "rtt", "table",
+        "tuning", "world",
+    )  # fmt: skip
+
+    def __init__(self, world: World, name: str, contact: Contact, tuning: Tuning) -> None:
+        self.world = world
+        self.tuning = tuning
+        self.contact = contact
+        self.place: Place = world.place(name)
+        self.alive = True
+        self.held: set[int] = set()
+        self._rng = Random(f"kadnet model {world.seed} {name}")
+        self.table = RoutingTable(contact.id, tuning.table, self._rng)
+        self._acquaintances = Acquaintances(tuning.acquaintances)
+        self.rtt = NodeRtt(tuning.rto)
+        self._known: Bounded[bytes, Known] = Bounded(tuning.peers.max_asked)
+        self.heard_at = 0.0
+        self._armed: float | None = None
+
+    # What the world asks of it.
+
+    def join(self, doors: list[Contact], joined: Callable[[], object]) -> None:
+        """Ping the doors; from the first answer on as `Overlay._join`: walk home, then into every bucket."""
+        begun = False
+        left = len(doors)
+        engine = self.world.engine
+
+        def met(_contacts: list[Contact], _holds: bool, now: float) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                engine.at(now + self.tuning.join_pause, self._refresh, 0.0, joined)
+
+        def missed() -> None:
+            nonlocal left
+            left -= 1
+            if not left and not begun:
+                engine.at(engine.now + self.tuning.bootstrap.first_pause, self._knock_again, doors, joined)
+
+        for contact in doors:
+            self.ask(contact, None, met, missed, attempts=3)
+
+    def _knock_again(self, doors: list[Contact], joined: Callable[[], object]) -> None:
+        if self.alive:
+            self.join(doors, joined)
+
+    def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
+        Walk(self, key, ended).advance()
+
+    def put(self, key: int, done: Callable[[], object]) -> None:
+        def store(found: Finding) -> None:
+            for contact in found.closest():
+                self.ask(contact, key, None, None, attempts=3, store=True)
+            done()
+
+        Walk(self, key, store).advance()
+
+    # Upkeep.
+
+    def _refresh(self, age: float, done: Callable[[], object] | None) -> None:
+        """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
+        if not self.alive:
+            return
+        waiting = 0
+
+        def ended(_found: Finding) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting and done is not None:
+                done()
+
+        def home(_found: Finding) -> None:
+            nonlocal waiting
+            now = self.world.engine.now
+            targets = []
+            for index in self.table.stale_buckets(now, age):
+                self.table.touch(index, now)
+                targets.append(random_in_bucket(self.contact.position, index, self._rng))
+            waiting = len(targets)
+            for target in targets:
+                Walk(self, target, ended).advance()
+            if not targets and done is not None:
+                done()
+
+        Walk(self, self.contact.position, home).advance()
+        # As `overlay.upkeep` does: uniform in half to the whole of the interval.
+        every = self.tuning.upkeep.refresh_every
+        self.world.engine.at(self.world.engine.now + every * self._rng.uniform(0.5, 1.0), self._refresh, every, None)
+
+    def _revalidate(self) -> None:
+        """Send the pings that are due, and come back for the next."""
+        engine = self.world.engine
+        pings, wake_at = self.table.advance(engine.now)
+        for ping in pings:
+            contact = ping.contact
+            stands = self.table.get(contact.id) == contact
+            self.ask(contact, None, None, None, attempts=3 if stands else 1)
+        if wake_at is not None and wake_at != self._armed:
+            self._armed = wake_at
+            engine.at(wake_at, self._wake, wake_at)
+
+    def _wake(self, armed: float) -> None:
+        if armed == self._armed and self.alive:
+            self._armed = None
+            self._revalidate()
+
+    # Asking and being asked.
+
+    def ask(
+        self,
+        contact: Contact,
+        key: int | None,
+        answered: Callable[[list[Contact], bool, float], object] | None,
+        failed: Callable[[], object] | None,
+        *,
+        attempts: int = 1,
+        store: bool = False,
+    ) -> Call:
+        """Send a request; see `Call`."""
+        known = self._known.pop(contact.id, None)  # put back at the end: the least recently asked goes first
+        if known is None:
+            known = Known()
+        self._known[contact.id] = known
+        call = Call(self, contact, known, key, answered, failed, attempts, store)
+        call.transmit()
+        return call
+
+    def serve(self, call: Call, sent_at: float, way: float) -> None:
+        """A request has arrived."""
+        world = self.world
+        if not self.alive:
+            call.lose(sent_at, way)
+            return
+        asker = call.node.contact
+        if self.table.heard(asker, world.engine.now):
+            self._revalidate()
+        contacts: list[Contact] = []
+        key = call.key
+        holds = False
+        if call.store:
+            assert key is not None
+            self.held.add(key)
+        elif key is not None:
+            asking = asker.id
+            near = self.table.closest(key, _CONTACTS + 1)
+            contacts = [contact for contact in near if contact.id != asking][:_CONTACTS]
+            holds = key in self.held
+        if world.is_lost():
+            call.lose(sent_at, way)
+        else:
+            world.engine.at(sent_at + 2 * way, call.arrive, contacts, holds, sent_at)
+
+    def met(self, contact: Contact, rtt: float, now: float) -> None:
+        """`contact` answered us."""
+        self._acquaintances.answered(contact, now)
+        kind = self.table.answered(contact, rtt, now).kind
+        if kind is not ChangeKind.UPDATED and kind is not ChangeKind.UNKNOWN:
+            self._revalidate()
+
+    def missed(self, contact: Contact) -> None:
+        """`contact` did not answer us."""
+        self._acquaintances.failed(contact)
+        now = self.world.engine.now
+        if self.table.failed(contact.id, now, endpoint=contact.endpoint).kind is not ChangeKind.UNKNOWN:
+            self._revalidate()
+
+    def starts(self, key: int, count: int) -> list[Contact]:
+        """Where a walk begins: see `Neighbours.starts`."""
+        known = self._acquaintances.closest(key, count, self.world.engine.now)
+        return known if len(known) >= count else known + self.table.closest(key, count)
+
+    def timeout(self, contact: Contact) -> float:
+        """Seconds in which an answer of this contact is to be expected."""
+        known = self._known.get(contact.id)
+        return self.rtt.timeout(None if known is None else known.rtt)
+
+    def worth_asking(self, contacts: Iterable[Contact], now: float) -> list[Contact]:
+        """Without those that were silent a moment ago."""
+        return [contact for contact in contacts if not self._is_silent(contact, now)]
+
+    def _is_silent(self, contact: Contact, now: float) -> bool:
+        known = self._known.get(contact.id)
+        if known is None or known.silence.unanswered < 2:
+            return False
+        return known.silence.lasts(
+            contact.endpoint,
+            now,
+            timeout=self.rtt.timeout(known.rtt),
+            heard_at=self.heard_at,
+            memory=self.tuning.rpc.silence,
+        )
+
+
+_CONTACTS = 16  # in an answer: kadnet.wire.messages.MAX_CONTACTS

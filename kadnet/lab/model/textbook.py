@@ -1,0 +1,332 @@
+"""The control: Kademlia as the paper has it, in rounds, so that gains are seen in the same world.
+
+Maymounkov and Mazières 2002: buckets ordered by when a contact was last seen, a cache of replacements behind each
+(section 4.1), walks that ask α at a time and then all of the k closest that are left (section 2.3), a refresh of each
+bucket in which nothing was looked up for an hour. One attempt and one fixed timeout for each request, and a round ends
+when all of it has answered or timed out: the value that one of them brought is looked at then, as it is in programs that
+gather a round (the Python package `kademlia` 2.2.3, whose k = 20, α = 3 and 5 s are one of the controls; Mainline's k = 8
+with 2 s and libp2p's α = 10 with 10 s are the others). Who does not answer leaves the table.
+
+Generous to the control: no request is spent on asking whether the oldest contact of a full bucket still lives.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.keyspace import BITS, random_in_bucket
+from kadnet.lab.latency import Place
+from kadnet.lab.model.world import Finding, World
+
+
+@dataclass(frozen=True, slots=True)
+class TextbookSettings:
+    """`k`: of buckets, answers and copies. `parallelism`: α. `timeout`, `refresh_every`: seconds. `replacements`: behind
+    each bucket."""
+
+    k: int
+    parallelism: int
+    timeout: float
+    refresh_every: float = 3600.0
+    replacements: int = 20
+
+
+class TextbookBucket:
+    """Contacts by ID, last seen last; replacements likewise."""
+
+    __slots__ = ("contacts", "looked_up_at", "replacements")
+
+    def __init__(self) -> None:
+        self.contacts: dict[bytes, Contact] = {}
+        self.replacements: dict[bytes, Contact] = {}
+        self.looked_up_at = 0.0
+
+
+class TextbookTable:
+    """Buckets by the length of the prefix shared with `own`."""
+
+    __slots__ = ("_buckets", "_own", "_settings")
+
+    def __init__(self, own: Contact, settings: TextbookSettings) -> None:
+        self._own = own
+        self._settings = settings
+        self._buckets: dict[int, TextbookBucket] = {}
+
+    def index(self, position: int) -> int:
+        return BITS - (self._own.position ^ position).bit_length()
+
+    def seen(self, contact: Contact) -> None:
+        """It sent us something."""
+        if contact.id == self._own.id:
+            return
+        bucket = self._bucket(self.index(contact.position))
+        shelf = bucket.contacts
+        if shelf.pop(contact.id, None) is not None or len(shelf) < self._settings.k:
+            shelf[contact.id] = contact
+            return
+        bucket.replacements.pop(contact.id, None)
+        bucket.replacements[contact.id] = contact
+        if len(bucket.replacements) > self._settings.replacements:
+            del bucket.replacements[next(iter(bucket.replacements))]
+
+    def failed(self, contact: Contact) -> None:
+        """It did not answer: the replacement seen last takes its place."""
+        bucket = self._bucket(self.index(contact.position))
+        bucket.replacements.pop(contact.id, None)
+        if bucket.contacts.pop(contact.id, None) is not None and bucket.replacements:
+            id, newest = bucket.replacements.popitem()
+            bucket.contacts[id] = newest
+
+    def closest(self, target: int, count: int) -> list[Contact]:
+        """The `count` contacts nearest to `target`, nearest first."""
+        # Whole buckets come in the order of the bits in which they differ, see `RoutingTable.closest`.
+        index = self.index(target)
+        deeper = [contact for at, one in self._buckets.items() if at > index for contact in one.contacts.values()]
+        groups = [self._contacts_at(index), deeper]
+        found: list[Contact] = []
+        for group in groups:
+            found += sorted(group, key=lambda contact: contact.position ^ target)
+        at = index - 1
+        while len(found) < count and at >= 0:
+            found += sorted(self._contacts_at(at), key=lambda contact: contact.position ^ target)
+            at -= 1
+        return found[:count]
+
+    def looked_up(self, index: int, now: float) -> None:
+        """A walk went to a place in this bucket."""
+        self._bucket(index).looked_up_at = now
+
+    def quiet(self, now: float, age: float) -> list[int]:
+        """The buckets with contacts, and those before them, in which nothing was looked up for `age` seconds."""
+        deepest = max((index for index, bucket in self._buckets.items() if bucket.contacts), default=-1)
+        return [index for index in range(deepest + 1) if now - self._bucket(index).looked_up_at >= age]
+
+    def _contacts_at(self, index: int) -> list[Contact]:
+        bucket = self._buckets.get(index)
+        return list(bucket.contacts.values()) if bucket is not None else []
+
+    def _bucket(self, index: int) -> TextbookBucket:
+        bucket = self._buckets.get(index)
+        if bucket is None:
+            bucket = self._buckets[index] = TextbookBucket()
+        return bucket
+
+
+class RoundWalk:
+    """One walk in rounds."""
+
+    __slots__ = (
+        "_answered", "_ended", "_found", "_hop", "_key", "_known", "_node", "_open", "_order", "_started", "_unasked",
+        "first", "hops", "messages", "whole",
+    )  # fmt: skip
+
+    def __init__(self, node: Textbook, key: int, ended: Callable[[Finding], object]) -> None:
+        self._node = node
+        self._key = key
+        self._ended = ended
+        self._started = node.world.engine.now
+        self._order: list[tuple[int, bytes]] = []  # of all that were not given up
+        self._known: dict[bytes, Contact] = {}
+        self._hop: dict[bytes, int] = {}
+        self._unasked: set[bytes] = set()
+        self._answered: set[bytes] = set()
+        self._open = 0
+        self._found: int | None = None  # hop of the first value of this round
+        self.first: float | None = None
+        self.whole: float | None = None
+        self.hops: int | None = None
+        self.messages = 0
+        for contact in node.table.closest(key, node.settings.k):
+            self._learn(contact, 1)
+
+    def closest(self) -> list[Contact]:
+        found = [self._known[id] for _, id in self._order if id in self._answered]
+        return found[: self._node.settings.k]
+
+    def begin(self) -> None:
+        """The first round."""
+        self._round(everybody=False)
+
+    def _learn(self, contact: Contact, hop: int) -> None:
+        if contact.id not in self._known and contact.id != self._node.contact.id:
+            self._known[contact.id] = contact
+            self._hop[contact.id] = hop
+            self._unasked.add(contact.id)
+            insort(self._order, (contact.position ^ self._key, contact.id))
+
+    def _round(self, everybody: bool) -> None:
+        """Ask the next α of the k closest, or all that are left of them; the end when none is."""
+        settings = self._node.settings
+        left = [id for _, id in self._order[: settings.k] if id in self._unasked]
+        if not left:
+            self._end()
+            return
+        nearest = self._order[0][0]
+        chosen = left if everybody else left[: settings.parallelism]
+        self._open = len(chosen)
+        self.messages += len(chosen)
+        for id in chosen:
+            self._unasked.discard(id)
+            self._ask(self._known[id], nearest)
+
+    def _ask(self, contact: Contact, nearest: int) -> None:
+        def answered(contacts: list[Contact], holds: bool) -> None:
+            self._answered.add(contact.id)
+            hop = self._hop[contact.id]
+            if holds and self._found is None:
+                self._found = hop
+            for each in contacts:
+                self._learn(each, hop + 1)
+            self._one_less(nearest)
+
+        def failed() -> None:
+            self._order.remove((contact.position ^ self._key, contact.id))
+            self._one_less(nearest)
+
+        self._node.ask(contact, self._key, answered, failed)
+
+    def _one_less(self, nearest: int) -> None:
+        self._open -= 1
+        if self._open:
+            return
+        if self._found is not None and self.first is None:
+            self.first = self._node.world.engine.now - self._started
+            self.hops = self._found
+        # Nobody closer came: section 2.3 asks all of the k closest that are left.
+        self._round(everybody=not self._order or self._order[0][0] >= nearest)
+
+    def _end(self) -> None:
+        self.whole = self._node.world.engine.now - self._started
+        self._ended(self)
+
+
+class Textbook:
+    """A node of the control."""
+
+    __slots__ = ("_rng", "alive", "contact", "held", "place", "settings", "table", "world")
+
+    def __init__(self, world: World, name: str, contact: Contact, settings: TextbookSettings) -> None:
+        self.world = world
+        self.settings = settings
+        self.contact = contact
+        self.place: Place = world.place(name)
+        self.alive = True
+        self.held: set[int] = set()
+        self.table = TextbookTable(contact, settings)
+        self._rng = Random(f"kadnet textbook {world.seed} {name}")
+
+    def join(self, doors: list[Contact], joined: Callable[[], object]) -> None:
+        """Ping the doors; walk home, then refresh every bucket."""
+        left = len(doors)
+        engine = self.world.engine
+        begun = False
+
+        def met(_contacts: list[Contact], _holds: bool) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                engine.at(engine.now + 0.05, self._refresh, 0.0, joined)
+
+        def missed() -> None:
+            nonlocal left
+            left -= 1
+            if not left and not begun and self.alive:
+                engine.at(engine.now + 1.0, self.join, doors, joined)
+
+        for contact in doors:
+            self.ask(contact, None, met, missed)
+
+    def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
+        if key != self.contact.position:
+            self.table.looked_up(self.table.index(key), self.world.engine.now)
+        RoundWalk(self, key, ended).begin()
+
+    def put(self, key: int, done: Callable[[], object]) -> None:
+        def store(found: Finding) -> None:
+            for contact in found.closest():
+                self.ask(contact, key, None, None, store=True)
+            done()
+
+        self.walk(key, store)
+
+    def ask(
+        self,
+        contact: Contact,
+        key: int | None,
+        answered: Callable[[list[Contact], bool], object] | None,
+        failed: Callable[[], object] | None,
+        *,
+        store: bool = False,
+    ) -> None:
+        """One request, one attempt: `answered(contacts, holds)` or, at the timeout, `failed()`."""
+        world = self.world
+        engine = world.engine
+        world.messages += 1
+        peer = world.actors[contact.id]
+        assert isinstance(peer, Textbook)
+        way = world.latency.between(self.place, peer.place)
+        open = True
+
+        def serve() -> None:
+            if not peer.alive:
+                return
+            peer.table.seen(self.contact)
+            holds = key is not None and key in peer.held
+            if store and key is not None:
+                peer.held.add(key)
+            contacts = [] if key is None or store else peer.table.closest(key, self.settings.k + 1)
+            contacts = [each for each in contacts if each.id != self.contact.id][: self.settings.k]
+            if not world.is_lost():
+                engine.at(engine.now + way, arrive, contacts, holds)
+
+        def arrive(contacts: list[Contact], holds: bool) -> None:
+            nonlocal open
+            if open and self.alive:
+                open = False
+                self.table.seen(contact)
+                if answered is not None:
+                    answered(contacts, holds)
+
+        def expire() -> None:
+            nonlocal open
+            if open and self.alive:
+                open = False
+                self.table.failed(contact)
+                if failed is not None:
+                    failed()
+
+        if not world.is_lost() and peer.alive:
+            engine.at(engine.now + way, serve)
+        engine.at(engine.now + self.settings.timeout, expire)
+
+    def _refresh(self, age: float, done: Callable[[], object] | None) -> None:
+        """Walk home, then to a chance place in each bucket in which nothing was looked up for `age` seconds."""
+        if not self.alive:
+            return
+        engine = self.world.engine
+        waiting = 0
+
+        def ended(_found: Finding) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting and done is not None:
+                done()
+
+        def home(_found: Finding) -> None:
+            nonlocal waiting
+            targets = [
+                random_in_bucket(self.contact.position, index, self._rng) for index in self.table.quiet(engine.now, age)
+            ]
+            waiting = len(targets)
+            for target in targets:
+                self.walk(target, ended)
+            if not targets and done is not None:
+                done()
+
+        self.walk(self.contact.position, home)
+        every = self.settings.refresh_every
+        engine.at(engine.now + every * self._rng.uniform(0.5, 1.0), self._refresh, every, None)

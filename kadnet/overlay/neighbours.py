@@ -140,7 +140,9 @@ class Neighbours:
         number = contact.family
         table = self._tables[number]
         if serves:
-            self._silent.discard(number)
+            if number in self._silent:
+                self._silent.discard(number)
+                self._met()
             self._met_before[number].answered(contact, now)
             self._changed(number, table.answered(contact, rtt, now), now)
             return

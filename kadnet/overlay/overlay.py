@@ -305,7 +305,12 @@ class Overlay:
             nursery.start_soon(self._give_up_waiting)
             await self._met.wait()
             await trio.sleep(self.tuning.join_pause)
-            await self._refresh(0.0)
+            while not await self._refresh(0.0):
+                # Whom we met was gone before it named anybody. Once more when somebody comes or is back.
+                self._first_attempt.set()
+                self._met = trio.Event()
+                with trio.move_on_after(self.tuning.join_again):
+                    await self._met.wait()
             nursery.cancel_scope.cancel()
         self._first_attempt.set()
         self._joined.set()
@@ -322,9 +327,14 @@ class Overlay:
         with trio.move_on_after(self.tuning.first_join):
             await self._first_attempt.wait()
 
-    async def _refresh(self, age: float) -> None:
-        """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
-        await self._walk(position_bytes(self._identity.public))
+    async def _refresh(self, age: float) -> bool:
+        """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds.
+
+        False when nobody answered the first walk, which makes the others idle.
+        """
+        outcome = await self._walk(position_bytes(self._identity.public))
+        if not outcome.answers:
+            return False
         now, own = self._runtime.now(), position(self._identity.public)
         async with trio.open_nursery() as nursery:
             for table in self.neighbours.tables:
@@ -332,6 +342,7 @@ class Overlay:
                     table.touch(index, now)
                     target = random_in_bucket(own, index, self._runtime.rng)
                     nursery.start_soon(self._walk, target.to_bytes(32, "big"))
+        return True
 
     async def _look_round(self, age: float) -> None:
         """A round of refreshing: first those who are forgotten, so that a network that was split grows together."""

@@ -73,12 +73,14 @@ class Tuning:
     shared key that bring nothing new, once its walk is over; `page_limit`: for all of them, 64 pages at 300 ms each.
     `max_entries`: of one key that a get keeps, four times what one holder may have. `max_published`: records of
     our own kept and renewed. `join_pause`: seconds from the first contact to the
-    first walk, in which the others of the list may answer too. `get_quorum`: the share of the closest whose answers end
-    a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
+    first walk, in which the others of the list may answer too. `join_again`: seconds until that walk is tried again
+    when nobody answered it; somebody who comes or is back sets it off at once. `get_quorum`: the share of the closest
+    whose answers end a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
     """
 
     first_join: float = 10.0
     join_pause: float = 0.05
+    join_again: float = 60.0
     get_quorum: float = 0.75
     page_wait: float = 2.0
     page_limit: float = 20.0

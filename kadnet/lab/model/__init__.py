@@ -3,8 +3,8 @@
     report = Simulation(Plan(nodes=1000, loss=0.01, stale=0.1), "kadnet").run(lambda phase, done, total: None)
     print(summary(report)["first_p95_rtt"])
 
-What decides is what ships: the table, its revalidation, the timers and the lookup of `kadnet.kademlia` with the settings
-of `kadnet.overlay`. Controls in the same world show what is gained.
+What decides is what ships: the table, its revalidation, the timers and the lookup of `kadnet.kademlia`, with the
+settings of `kadnet.overlay`. Controls in the same world show what is gained.
 """
 
 from __future__ import annotations

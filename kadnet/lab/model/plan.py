@@ -78,10 +78,10 @@ class Plan:
 
     def session(self, rng: Random) -> float:
         """Seconds that a newcomer stays."""
-        median = self.churn if self.churn is not None else math.inf
-        if self.sessions == "weibull":
-            return float(median * (-math.log2(1.0 - rng.random())) ** (1 / WEIBULL_SHAPE))
-        return float(median * -math.log2(1.0 - rng.random()))
+        if self.churn is None:
+            return math.inf
+        halvings = -math.log2(1.0 - rng.random())
+        return self.churn * (math.pow(halvings, 1 / WEIBULL_SHAPE) if self.sessions == "weibull" else halvings)
 
     def rest(self, rng: Random) -> float:
         """Seconds that a node still stays which is met at a moment chosen by chance.
@@ -91,6 +91,6 @@ class Plan:
         """
         if self.churn is None or self.sessions == "exponential":
             return self.session(rng)
-        scale = self.churn / math.log(2) ** (1 / WEIBULL_SHAPE)
-        met = scale * rng.gammavariate(1 + 1 / WEIBULL_SHAPE, 1.0) ** (1 / WEIBULL_SHAPE)
+        scale = self.churn / math.pow(math.log(2), 1 / WEIBULL_SHAPE)
+        met = scale * math.pow(rng.gammavariate(1 + 1 / WEIBULL_SHAPE, 1.0), 1 / WEIBULL_SHAPE)
         return met * rng.random()

@@ -3,9 +3,9 @@
 Maymounkov and Mazières 2002: buckets ordered by when a contact was last seen, a cache of replacements behind each
 (section 4.1), walks that ask α at a time and then all of the k closest that are left (section 2.3), a refresh of each
 bucket in which nothing was looked up for an hour. One attempt and one fixed timeout for each request, and a round ends
-when all of it has answered or timed out: the value that one of them brought is looked at then, as it is in programs that
-gather a round (the Python package `kademlia` 2.2.3, whose k = 20, α = 3 and 5 s are one of the controls; Mainline's k = 8
-with 2 s and libp2p's α = 10 with 10 s are the others). Who does not answer leaves the table.
+when all of it has answered or timed out: the value that one of them brought is looked at then, as in programs that
+gather a round. k = 20, α = 3 and 5 s are those of the Python package `kademlia` 2.2.3, k = 8 and 2 s Mainline's, α = 10
+and 10 s libp2p's. Who does not answer leaves the table.
 
 Generous to the control: no request is spent on asking whether the oldest contact of a full bucket still lives.
 """
@@ -25,8 +25,10 @@ from kadnet.lab.model.world import Finding, World
 
 @dataclass(frozen=True, slots=True)
 class TextbookSettings:
-    """`k`: of buckets, answers and copies. `parallelism`: α. `timeout`, `refresh_every`: seconds. `replacements`: behind
-    each bucket."""
+    """`k`: of buckets, answers and copies. `parallelism`: α. `timeout`, `refresh_every`: seconds.
+
+    `replacements`: behind each bucket.
+    """
 
     k: int
     parallelism: int
@@ -269,7 +271,7 @@ class Textbook:
         peer = world.actors[contact.id]
         assert isinstance(peer, Textbook)
         way = world.latency.between(self.place, peer.place)
-        open = True
+        waiting = True
 
         def serve() -> None:
             if not peer.alive:
@@ -284,17 +286,17 @@ class Textbook:
                 engine.at(engine.now + way, arrive, contacts, holds)
 
         def arrive(contacts: list[Contact], holds: bool) -> None:
-            nonlocal open
-            if open and self.alive:
-                open = False
+            nonlocal waiting
+            if waiting and self.alive:
+                waiting = False
                 self.table.seen(contact)
                 if answered is not None:
                     answered(contacts, holds)
 
         def expire() -> None:
-            nonlocal open
-            if open and self.alive:
-                open = False
+            nonlocal waiting
+            if waiting and self.alive:
+                waiting = False
                 self.table.failed(contact)
                 if failed is not None:
                     failed()

@@ -181,7 +181,8 @@ async def test_a_record_far_from_us_is_refused_once_2k_closer_contacts_are_known
     key = int.from_bytes(X.hash, "big")
     # A node whose first two bits differ from the key's: all contacts of its buckets 0 and 1 are nearer.
     name = next(n for n in map(str, range(99)) if (at(n, "10.0.0.1").position ^ key) >> 254 == 3)
-    node = await lab.node(name, "10.0.0.1")
+    # Its contacts are nobody's: a node that walks to them while it joins would lose them again.
+    node = await lab.node(name, "10.0.0.1", tuning=Tuning(join_pause=3600.0))
     asker = await lab.raw("asker", "10.99.0.1")
     own = contact_of(node).position
     nearer = [c for n in range(200) if ((c := at(f"c{n}", f"10.{n}.1.1")).position ^ own) >> 254]

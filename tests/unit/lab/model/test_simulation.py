@@ -1,0 +1,166 @@
+"""Small worlds: what a simulation does, not how good it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kadnet.errors import InputError
+from kadnet.lab.latency import Constant
+from kadnet.lab.model import STRATEGIES, Plan, Report, Simulation, bytes_needed, summary
+from kadnet.lab.model.node import Node
+
+ROOT = Path(__file__).resolve().parents[4]
+SMALL = Plan(nodes=24, lookups=20, seed=3)
+CONTROLS = [name for name in STRATEGIES if name != "kadnet"]
+
+
+def quiet(_phase: str, _done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+def simulate(plan: Plan, strategy: str = "kadnet") -> Report:
+    return Simulation(plan, strategy).run(quiet)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_in_a_world_without_faults_everything_is_found(strategy: str) -> None:
+    report = simulate(SMALL, strategy)
+    figures = summary(report)
+    assert report.complete
+    assert figures["lookups"] == SMALL.lookups
+    assert figures["success"] == 1.0
+    assert figures["recall"] == 1.0
+    assert figures["hops"] < 2
+    for sample in report.samples:
+        assert sample.first is not None
+        assert sample.whole is not None
+        assert sample.direct is not None
+        assert 0 < sample.direct <= sample.first * (1 + 1e-9) <= sample.whole * (1 + 1e-9)
+
+
+def test_one_seed_is_one_world_and_another_is_another() -> None:
+    plan = replace(SMALL, loss=0.05, stale=0.2, churn=300.0, settle=60.0)
+    once = simulate(plan)
+    assert simulate(plan).samples == once.samples
+    assert simulate(replace(plan, seed=4)).samples != once.samples
+
+
+def test_a_report_is_the_same_in_a_process_with_another_hash_seed() -> None:
+    program = (
+        "from hashlib import sha256\n"
+        "from tests.unit.lab.model.test_simulation import *\n"
+        "done = [simulate(replace(SMALL, loss=0.05, stale=0.1), name).samples for name in ('kadnet', 'k8-a3-2s')]\n"
+        "print(sha256(repr(done).encode()).hexdigest())"
+    )
+    digests = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        ran = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        digests.add(ran.stdout)
+    assert len(digests) == 1
+
+
+def test_the_same_nodes_live_at_the_same_places_and_die_for_every_strategy() -> None:
+    plan = replace(SMALL, stale=0.25)
+    worlds = []
+    for strategy in STRATEGIES:
+        simulation = Simulation(plan, strategy)
+        simulation.run(quiet)
+        worlds.append([(actor.contact.id, actor.place) for actor in simulation.world.living])
+    assert len(worlds[0]) == plan.nodes - plan.dying
+    assert all(world == worlds[0] for world in worlds)
+
+
+def test_a_newcomer_knows_nobody_but_what_it_was_told() -> None:
+    """Tables are built by joins: before the first answer a node knows nobody, after it only who is there."""
+    simulation = Simulation(replace(SMALL, latency=Constant(0.05), pace=10.0), "kadnet")
+    for number in range(6):
+        simulation.world.engine.at(number * 10.0, simulation._start, simulation._session)
+    simulation.world.engine.run_until(50.05)  # the sixth has sent its first requests, and no answer is back
+    newcomer = simulation.world.living[-1]
+    assert isinstance(newcomer, Node)
+    assert len(newcomer.table) == 0
+    simulation.world.engine.run_until(59.0)
+    known = {contact.id for contact in newcomer.table.contacts()}
+    assert known == {actor.contact.id for actor in simulation.world.living[:-1]}
+
+
+def test_with_churn_who_leaves_is_replaced() -> None:
+    simulation = Simulation(replace(SMALL, churn=100.0, settle=200.0), "kadnet")
+    report = simulation.run(quiet)
+    assert len(simulation.world.living) == SMALL.nodes
+    assert report.joins > 2 * SMALL.nodes  # two median sessions: more than half have left, some of them twice
+    assert summary(report)["success"] > 0.5
+
+
+@pytest.mark.parametrize("strategy", CONTROLS)
+def test_a_round_with_a_dead_node_lasts_until_its_timeout(strategy: str) -> None:
+    timeout = float(strategy.rpartition("-")[2].removesuffix("s"))
+    samples = simulate(replace(SMALL, stale=0.3), strategy).samples
+    late = [sample.whole for sample in samples if sample.whole is not None and sample.whole >= timeout]
+    assert len(late) > len(samples) / 2
+
+
+def test_the_dead_cost_us_less_than_the_controls() -> None:
+    plan = replace(SMALL, nodes=60, stale=0.2)
+    ours = summary(simulate(plan))
+    for strategy in CONTROLS:
+        theirs = summary(simulate(plan, strategy))
+        assert ours["whole_p95"] < theirs["whole_p50"]
+        assert ours["success"] >= theirs["success"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_where_everything_is_lost_nothing_is_found_and_it_ends(strategy: str) -> None:
+    report = simulate(replace(SMALL, nodes=5, lookups=3, loss=1.0, settle=10.0), strategy)
+    assert report.complete
+    assert summary(report)["success"] == 0.0
+
+
+def test_progress_is_told_in_three_phases_and_ends_at_the_total() -> None:
+    told: list[tuple[str, int, int]] = []
+    Simulation(SMALL, "kadnet").run(lambda *what: told.append(what))
+    phases = list(dict.fromkeys(phase for phase, _, _ in told))
+    assert phases == ["join", "settle", "look up"]
+    for name in phases:
+        done = [(done, total) for phase, done, total in told if phase == name]
+        assert done == sorted(done)
+        assert done[-1][0] == done[-1][1]
+
+
+def test_what_was_finished_can_be_had_after_an_interruption() -> None:
+    def impatient(phase: str, done: int, _total: int) -> None:
+        if phase == "look up" and done >= 5:
+            raise KeyboardInterrupt
+
+    simulation = Simulation(replace(SMALL, lookups=200), "kadnet")
+    with pytest.raises(KeyboardInterrupt):
+        simulation.run(impatient)
+    report = simulation.report()
+    assert not report.complete
+    assert 5 <= len(report.samples) < 200
+    assert summary(report)["success"] == 1.0
+
+
+def test_an_unknown_strategy_is_answered_with_those_there_are() -> None:
+    with pytest.raises(InputError) as caught:
+        Simulation(SMALL, "guess")
+    assert caught.value.hint is not None
+    for name in STRATEGIES:
+        assert name in caught.value.hint
+    with pytest.raises(InputError):
+        bytes_needed(SMALL, "guess")
+
+
+def test_memory_grows_with_the_nodes() -> None:
+    for strategy in STRATEGIES:
+        assert bytes_needed(replace(SMALL, nodes=240), strategy) == 10 * bytes_needed(SMALL, strategy)

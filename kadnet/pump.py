@@ -7,6 +7,9 @@ run under a mock clock repeats itself exactly.
 
 `Pump.add` drives a machine, the house's one shape for decisions: `advance(now)` says what to do and when to ask again.
 
+A node's `now` is trio's clock. In the lab it may be a clock of the node's own, which jumps or stands still; such a one
+says when trio's clock will show its times, and wakes the pump when that has changed (`OwnClock`).
+
 Left out: anything that awaits. A callback that has to wait hands the work to a task of its own room.
 """
 
@@ -16,7 +19,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import trio
 
@@ -29,6 +32,23 @@ class Machine(Protocol[Action_co]):
 
     def advance(self, now: float) -> tuple[Sequence[Action_co], float | None]:
         """What to do now, and when to ask again: `None` or infinity means only when kicked."""
+        ...
+
+
+@runtime_checkable
+class OwnClock(Protocol):
+    """A clock that is not trio's, and may leave it at any time."""
+
+    def __call__(self) -> float:
+        """Seconds, never fewer than before."""
+        ...
+
+    def deadline(self, when: float) -> float:
+        """What trio's clock will show when this one shows `when`: later than now for what is to come, or infinity."""
+        ...
+
+    def watch(self, moved: Callable[[], object]) -> None:
+        """Call `moved` whenever this clock has left trio's in another way than before."""
         ...
 
 
@@ -59,7 +79,7 @@ class Timer:
 
 
 class Pump:
-    """The heap and the task that turns it. `now` must tell the time of trio's clock, as `Runtime.now` does."""
+    """The heap and the task that turns it. `now` tells the time of trio's clock, or is an `OwnClock`."""
 
     def __init__(self, now: Callable[[], float], settings: PumpSettings | None = None) -> None:
         self.now = now
@@ -70,6 +90,9 @@ class Pump:
         self._wake_at = -math.inf  # while awake nothing is earlier, so call_at wakes nobody
         self._sleep: trio.CancelScope | None = None
         self._running = False
+        self._clock = now if isinstance(now, OwnClock) else None
+        if self._clock is not None:
+            self._clock.watch(self._moved)
 
     def __len__(self) -> int:
         """How many callbacks are still to run."""
@@ -83,7 +106,7 @@ class Pump:
         if when < self._wake_at and self._sleep is not None:
             # Lowering the deadline of the sleeper's scope is the cheapest way to wake it earlier.
             self._wake_at = when
-            self._sleep.deadline = when
+            self._sleep.deadline = when if self._clock is None else self._clock.deadline(when)
         return timer
 
     def add(self, machine: Machine[Action], perform: Callable[[Action], object]) -> Handle[Action]:
@@ -123,13 +146,20 @@ class Pump:
         return True
 
     async def _sleep_until_head(self) -> None:
-        self._wake_at = self._heap[0][0] if self._heap else math.inf
-        with trio.CancelScope(deadline=self._wake_at) as self._sleep:
+        wake_at = self._wake_at = self._heap[0][0] if self._heap else math.inf
+        deadline = wake_at if self._clock is None else self._clock.deadline(wake_at)
+        with trio.CancelScope(deadline=deadline) as self._sleep:
             try:
                 await trio.sleep_forever()
             finally:
                 self._sleep = None
                 self._wake_at = -math.inf
+
+    def _moved(self) -> None:
+        """The clock has: wake and look what is due."""
+        if self._sleep is not None:
+            self._wake_at = -math.inf
+            self._sleep.deadline = -math.inf
 
     def _cancelled(self) -> None:
         self._dead += 1

@@ -1,16 +1,17 @@
-"""What the machine gives a node: clocks, chance, entropy, a thread, the network.
+"""What the machine gives a node: clocks, chance, entropy, a thread, the network, the disk under its databases.
 
 A Host is given exactly one `Runtime`, and nothing else in the house touches a clock, randomness, a thread or a
 socket. That is the whole seam: in a node it is `real_runtime()`, in the lab it is a virtual machine on a virtual
 internet, and the code between cannot tell them apart.
 
-Left out: files (a data directory is a real one in both worlds) and signals (the daemon's business).
+Left out: other files (a data directory is a real one in both worlds) and signals (the daemon's business).
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Runtime:
 
     `now`: seconds of trio's clock, monotonic, the unit of every deadline. `wall`: Unix seconds, for what is signed,
     stored and shown; may jump. `rng`: chance that need not be secret. `entropy(n)`: n bytes fit for keys and nonces.
+    `connect`: opens a database, as `sqlite3.connect` does; the lab gives a disk that can fill up or break.
     """
 
     now: Callable[[], float]
@@ -43,6 +45,7 @@ class Runtime:
     entropy: Callable[[int], bytes]
     offload: Offload
     network: Network
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from kadnet.errors import DataDirError, ProtocolError, StorageFailed
 
 T = TypeVar("T")
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
+Connect = Callable[..., sqlite3.Connection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Database:
     """One SQLite file, or a database in memory when `path` is None.
 
     `migrations` are scripts; the n-th takes schema n to n + 1. `notes` says what was odd at opening, for the log.
+    `connect` is `Runtime.connect`.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Database:
         offload: Offload,
         precious: bool = False,
         settings: StorageSettings | None = None,
+        connect: Connect = sqlite3.connect,
     ) -> None:
         self.path = path
         self.notes: list[str] = []
         self._settings = settings if settings is not None else StorageSettings()
         self._offload = offload
         self._precious = precious
+        self._connect = connect
         self._jobs: deque[_Job[Any]] = deque()
         self._wake = trio.Event()
         self._closed = False
@@ -75,7 +79,7 @@ class Database:
         self._reader = self._writer
         if path is not None:
             try:
-                self._reader = _connect(path, precious)
+                self._reader = _connect(connect, path, precious)
             except (sqlite3.Error, OSError) as error:
                 self._writer.close()
                 raise self._unopened(error) from None
@@ -192,7 +196,7 @@ class Database:
             return self._prepared(migrations)
         try:
             if self._precious:
-                _look_at(self.path)
+                _look_at(self._connect, self.path)
             return self._prepared(migrations)
         except OSError as error:
             raise self._unopened(error) from None
@@ -216,7 +220,7 @@ class Database:
         return DataDirError(f"{self.path} cannot be opened: {reason}")
 
     def _prepared(self, migrations: Sequence[str]) -> sqlite3.Connection:
-        connection = _connect(self.path, self._precious)
+        connection = _connect(self._connect, self.path, self._precious)
         try:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(migrations):
@@ -247,7 +251,7 @@ _OURS = int.from_bytes(b"kadn", "big")
 """SQLite's application_id of our files; another program's is not taken for one."""
 
 
-def _look_at(path: Path) -> None:
+def _look_at(connect: Connect, path: Path) -> None:
     """Judge a precious file before anything is written: _Damaged, and it is byte for byte as it was.
 
     The connection that looks can only read: the last one that can write brings what is left in the -wal into the file
@@ -258,7 +262,7 @@ def _look_at(path: Path) -> None:
         if wal.exists() and wal.stat().st_size:
             raise _Damaged("it is empty, and what belongs into it lies beside it in the -wal")
         return
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection = connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         connection.execute("PRAGMA busy_timeout = 2000")
         _check_pages(connection)
@@ -283,9 +287,9 @@ def _looks_damaged(error: sqlite3.OperationalError) -> bool:
     return "no such" in text or "already exists" in text or "malformed" in text
 
 
-def _connect(path: Path | None, precious: bool) -> sqlite3.Connection:
+def _connect(connect: Connect, path: Path | None, precious: bool) -> sqlite3.Connection:
     # Used by one thread at a time (the writer's turns are sequential), which is all that SQLite asks for.
-    connection = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, check_same_thread=False)
+    connection = connect(":memory:" if path is None else path, isolation_level=None, check_same_thread=False)
     try:
         if path is not None:
             path.chmod(0o600)

@@ -33,7 +33,8 @@ class Databases:
     def open(self, name: str, migrations: Sequence[str], *, precious: bool = False) -> Database:
         """Open a database; its writer is for `run_in` to start."""
         path = None if self._held is None else self._held.path / f"{name}.db"
-        opened = Database(path, migrations, offload=self._runtime.offload, precious=precious)
+        runtime = self._runtime
+        opened = Database(path, migrations, offload=runtime.offload, precious=precious, connect=runtime.connect)
         self._stack.callback(opened.close)
         self._notes.extend(opened.notes)
         self._open[name] = opened

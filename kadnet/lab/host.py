@@ -1,4 +1,4 @@
-"""One virtual machine: its addresses, its ports, and how it chooses where a packet comes from.
+"""One virtual machine with its ports, and how it chooses where a packet comes from. It is a `Network`.
 
 Left out: what becomes of a packet once it has left (`kadnet.lab.network`).
 """
@@ -9,18 +9,20 @@ import errno
 import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from kadnet.errors import InputError, NameNotFound, PortInUse
 from kadnet.identity import address
 from kadnet.identity.address import Endpoint
+from kadnet.lab.dial import Dial, Exchange
+from kadnet.lab.latency import Place
+from kadnet.lab.nat import NatBox
+from kadnet.lab.pipes import Line
 from kadnet.lab.sockets import VirtualDatagrams, VirtualListener
-from kadnet.lab.stream import Dial, VirtualStream
-
-if TYPE_CHECKING:
-    from kadnet.lab.network import VirtualInternet
+from kadnet.lab.station import Station
+from kadnet.lab.stream import VirtualStream
 
 _FIRST_FREE_PORT = 49_152  # RFC 6335's dynamic ports
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -35,14 +37,29 @@ def is_group(host: str) -> bool:
     return ipaddress.ip_address(host).is_multicast
 
 
-class VirtualNetwork:
+class Internet(Exchange, Protocol):
+    """What a host asks of the network."""
+
+    def lookup_name(self, name: str) -> tuple[str, ...]: ...
+
+    def carry(self, sender: VirtualNetwork, source: Endpoint, target: Endpoint, data: bytes) -> bool: ...
+
+
+class VirtualNetwork(Station):
     """`Network` of one virtual host. Made by `VirtualInternet.host`."""
 
-    def __init__(self, internet: VirtualInternet, name: str, addresses: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        internet: Internet,
+        name: str,
+        addresses: tuple[str, ...],
+        *,
+        place: Place,
+        line: Line,
+        box: NatBox | None = None,
+    ) -> None:
+        super().__init__(name, addresses, place, line, box)
         self.internet = internet
-        self.name = name
-        self.addresses = addresses
-        self.alive = True
         self._ports: dict[Endpoint, VirtualDatagrams] = {}
         self._listeners: dict[Endpoint, VirtualListener] = {}
         self._groups: list[VirtualDatagrams] = []
@@ -52,19 +69,19 @@ class VirtualNetwork:
         await trio.lowlevel.checkpoint()
         if group is None:
             local = self._claim(at, self._ports)
-            self._ports[local] = VirtualDatagrams(self, local, None)
+            self._ports[local] = self._datagrams(local, None)
             return self._ports[local]
         host = group.partition("%")[0]
         if not is_group(host) or (":" in host) != (":" in at.host):
             raise InputError(f"{group} is not a multicast group of the family of {address.text(at)}")
-        port = VirtualDatagrams(self, self._claim(at, {}), host)
+        port = self._datagrams(self._claim(at, {}), host)
         self._groups.append(port)
         return port
 
     async def listen(self, at: Endpoint) -> VirtualListener:
         await trio.lowlevel.checkpoint()
         local = self._claim(at, self._listeners)
-        self._listeners[local] = VirtualListener(self, local)
+        self._listeners[local] = VirtualListener(self, local, self.internet.options.backlog, self._forget)
         return self._listeners[local]
 
     async def connect(self, to: Endpoint) -> VirtualStream:
@@ -111,19 +128,26 @@ class VirtualNetwork:
         """Whether one of its addresses lies in the same /24 (IPv6: /64): how far a group's datagrams go."""
         return any(address.narrow_prefix(each) == address.narrow_prefix(host) for each in self.addresses)
 
-    def forget(self, port: VirtualDatagrams | VirtualListener) -> None:
+    def die(self) -> None:
+        super().die()
+        self._ports.clear()
+        self._listeners.clear()
+        self._groups.clear()
+
+    def _datagrams(self, local: Endpoint, group: str | None) -> VirtualDatagrams:
+        return VirtualDatagrams(self, local, group, self.internet.options, self._carry, self._forget)
+
+    def _carry(self, local: Endpoint, to: Endpoint, data: bytes) -> bool:
+        host = self.source_for(local, to)
+        return host is not None and self.internet.carry(self, Endpoint(host, local.port), to, data)
+
+    def _forget(self, port: VirtualDatagrams | VirtualListener) -> None:
         if isinstance(port, VirtualListener):
             self._listeners.pop(port.local, None)
         elif port.group is not None and port in self._groups:
             self._groups.remove(port)
         elif port.group is None:
             self._ports.pop(port.local, None)
-
-    def die(self) -> None:
-        self.alive = False
-        self._ports.clear()
-        self._listeners.clear()
-        self._groups.clear()
 
     def _claim(self, at: Endpoint, taken: Mapping[Endpoint, object]) -> Endpoint:
         """The endpoint to bind for `at`; raises as `Network` says."""

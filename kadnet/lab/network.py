@@ -1,110 +1,53 @@
-"""A virtual internet in one process: hosts with addresses, latency, loss, cuts and dead machines, on one heap.
+"""A virtual internet in one process: hosts and NAT boxes, latency, loss, cuts and dead machines, on one heap.
 
 Everything that travels is an entry of one `Pump`, so a run is a sequence of (time, serial) and repeats itself. Every
-datagram has one of three ends, and the books must balance: sent = delivered + lost + nobody + in flight. Observers see
-each packet and its fate; filters decide it; the trace is one hash over all that was sent.
+datagram has one of three ends, and the books must balance (`Accounting`). Observers see each packet and its fate;
+filters decide it; the trace is one hash over all that was sent.
+
+A datagram passes, in this order: the NAT box of its sender, the filters, the sender's line, cuts, chance (`loss`), the
+way itself (latency, jitter, reordering, duplication), the NAT box and the line of its receiver, and its inbox.
 
 Each host is a `Network`, so the code under test is the code that ships. Addresses are what a test says they are: every
-host reaches every address, private ones too. Left out: bandwidth, fragments (too large a datagram is refused), routers
-and NAT.
+host reaches every address, private ones too, except those behind a NAT box. Left out: fragments (too large a datagram
+is refused) and routers.
 """
 
 from __future__ import annotations
 
-import enum
-import hashlib
 import random
-import struct
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
+from kadnet.errors import InputError
 from kadnet.identity import address
-from kadnet.identity.address import Endpoint
+from kadnet.identity.address import Endpoint, Scope
+from kadnet.lab.books import Accounting, Fate, PacketEvent, Trace
+from kadnet.lab.dial import Called
 from kadnet.lab.host import VirtualNetwork, is_group
+from kadnet.lab.nat import NatBox, NatOptions
+from kadnet.lab.options import NetworkOptions
+from kadnet.lab.pipes import Line
+from kadnet.lab.routes import Routes
 from kadnet.lab.sockets import VirtualDatagrams
+from kadnet.lab.station import Station, are_near
 from kadnet.pump import Pump, Timer
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkOptions:
-    one_way_latency: float = 0.05
-    """Seconds from any host to any other: a round trip of 100 ms, a common one between continents."""
-    local_latency: float = 0.00005
-    """Seconds from a host to itself."""
-    jitter: float = 0.0
-    """Datagrams take up to this many seconds longer, by chance; streams keep their order and do not."""
-    loss: float = 0.0
-    """The part of datagrams lost by chance. Streams repair loss and do not see it."""
-    mtu: int = 1500
-    """Bytes of a packet with its headers; a datagram that does not fit one is refused by its own host."""
-    inbox: int = 1024
-    """Datagrams a port keeps for a program that does not read: about what 1 MiB holds on a real host."""
-    batch: int = 64
-    """Datagrams handed over at once."""
-    segment: int = 16_384
-    """Bytes of one stream segment: larger than a real one, which costs a test less and shows the program no more."""
-    window: int = 262_144
-    """Bytes of one connection and direction that may be on the way or unread before the sender has to wait."""
-    resend: float = 1.0
-    """Seconds between attempts to get a segment through a cut."""
-    stream_timeout: float = 924.0
-    """Seconds without an answer after which a sender's connection is broken: Linux's tcp_retries2."""
-    connect_retries: int = 6
-    """Knocks after the first, each after twice the wait; the last is given up after 127 s: Linux's tcp_syn_retries."""
-    backlog: int = 128
-    """Callers that wait for `accept`; a knock beyond is not heard."""
-
-
-class Fate(enum.Enum):
-    SENT = "sent"
-    DELIVERED = "delivered"
-    LOST = "lost"
-    NOBODY = "nobody"
-
-
-@dataclass(frozen=True, slots=True)
-class PacketEvent:
-    """One thing that happened to one packet, at a virtual time. A segment without data opens, ends or resets."""
-
-    time: float
-    kind: str  # "datagram" or "segment"
-    fate: Fate
+class _Datagram(NamedTuple):
+    sender: VirtualNetwork
     source: Endpoint
+    """As it is outside of the sender's NAT box."""
     target: Endpoint
     data: bytes
 
-
-@dataclass(slots=True)
-class Accounting:
-    """The books of datagrams (of a group's datagram each copy counts) and of stream segments."""
-
-    sent: int = 0
-    delivered: int = 0
-    lost: int = 0
-    nobody: int = 0
-    in_flight: int = 0
-    segments: int = 0
-    lost_by: Counter[str] = field(default_factory=Counter)
-    """Why datagrams were lost: "chance", "cut", "filter", "full"."""
-
-
-class Trace:
-    """A hash over everything sent: (time, from, to, bytes), in order."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=32)
-
-    def note(self, now: float, source: Endpoint, target: Endpoint, data: bytes) -> None:
-        ends = f"{source.host} {source.port} {target.host} {target.port}".encode()
-        self._hash.update(struct.pack(">dHI", now, len(ends), len(data)) + ends + data)
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
+    @property
+    def size(self) -> int:
+        """Bytes with the headers of IPv6 or IPv4, and UDP."""
+        return len(self.data) + (48 if ":" in self.target.host else 28)
 
 
 class VirtualInternet:
@@ -120,32 +63,72 @@ class VirtualInternet:
         self.filters: list[Callable[[PacketEvent], bool]] = []
         """Each is shown a packet that sets out; one that answers False loses it (a segment is tried again later)."""
         self._rng = rng
-        self._hosts: dict[str, VirtualNetwork] = {}  # by address, living ones
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._routes = Routes()
         self._cuts: set[tuple[str, str]] = set()
 
     # What a test does to it.
 
-    def host(self, name: str, addresses: Sequence[str] = ("10.0.0.1",)) -> VirtualNetwork:
-        """A new machine. A name or address may be taken again once its host was killed: a restart."""
+    def host(
+        self, name: str, addresses: Sequence[str] = ("10.0.0.1",), *, behind: NatBox | None = None
+    ) -> VirtualNetwork:
+        """A new machine. A name or address may be taken again once its host was killed: a restart.
+
+        `behind` a NAT box its addresses are private ones, which mean something to the others behind that box alone.
+        """
         canonical = tuple(address.endpoint(each, 0).host for each in addresses)
-        taken = [each for each in canonical if each in self._hosts]
-        if taken:
-            raise ValueError(f"{taken[0]} is the address of {self._hosts[taken[0]].name}")
-        host = VirtualNetwork(self, name, canonical)
-        self._hosts.update(dict.fromkeys(canonical, host))
+        for each in canonical:
+            self._routes.check_free(each, behind)
+            if behind is not None and (":" in each or address.scope(each) is not Scope.PRIVATE):
+                raise InputError(f"{each} is no private IPv4 address, as a host behind a NAT box has")
+        place = self.options.latency.place(name) if behind is None else behind.place
+        host = VirtualNetwork(self, name, canonical, place=place, line=Line(self.options), box=behind)
+        self._routes.add(host)
         return host
 
-    def name(self, name: str, host: VirtualNetwork) -> None:
+    def nat(
+        self,
+        name: str,
+        public_address: str,
+        kind: str = "endpoint-independent",
+        *,
+        mapping_lifetime: float = 120.0,
+        hairpin: bool = True,
+        max_mappings: int = 4096,
+    ) -> NatBox:
+        """A NAT box; see `kadnet.lab.nat` for its kinds, `NatOptions` for the rest. Raises InputError as that does."""
+        outside = address.endpoint(public_address, 0).host
+        if ":" in outside:
+            raise InputError(f"{outside} is an IPv6 address: a NAT box has an IPv4 address")
+        self._routes.check_free(outside, None)
+        options = NatOptions(kind, mapping_lifetime, hairpin, max_mappings)
+        box = NatBox(name, outside, self.options.latency.place(name), options)
+        self._routes.add_box(box)
+        return box
+
+    def host_at(self, at: str) -> VirtualNetwork:
+        """The living host outside of NAT boxes that has an address; KeyError when nobody has."""
+        return self._routes.outside[at]
+
+    def name(self, name: str, host: VirtualNetwork | NatBox) -> None:
         """Let `name` resolve to the addresses of `host`."""
-        self._names[name.lower()] = host.addresses
+        self._routes.set_name(name, host.addresses)
 
     def kill(self, host: VirtualNetwork) -> None:
         """A power cut: the host's ports and connections are gone and nobody is told. What it would send is not sent."""
         host.die()
-        for each in host.addresses:
-            if self._hosts.get(each) is host:
-                del self._hosts[each]
+        self._routes.remove(host)
+
+    def pause(self, host: VirtualNetwork) -> None:
+        """Its programs stand still, as stopped processes do; its system goes on.
+
+        Nothing they would send leaves: datagrams are refused (`send` says False), what they write to connections stays
+        until `resume`. What comes waits in their inboxes and windows; callers are connected until the backlog is full.
+        """
+        host.paused = host.alive
+
+    def resume(self, host: VirtualNetwork) -> None:
+        """Undo `pause`: what waited is handed over."""
+        host.resume()
 
     def cut(self, a: VirtualNetwork, b: VirtualNetwork, one_way: bool = False) -> None:
         """Nothing gets from `a` to `b` (nor back, unless `one_way`), by host name: it outlasts a restart."""
@@ -157,85 +140,141 @@ class VirtualInternet:
         """Undo `cut` in both directions."""
         self._cuts -= {(a.name, b.name), (b.name, a.name)}
 
+    def partition(self, a: Sequence[VirtualNetwork], b: Sequence[VirtualNetwork], one_way: bool = False) -> None:
+        """Cut every host of `a` off from every host of `b`. `heal_all` undoes it, and every other cut."""
+        both = {each.name for each in a} & {each.name for each in b}
+        if both:
+            raise ValueError(f"{min(both)} stands on both sides of the partition")
+        for each in a:
+            for other in b:
+                self.cut(each, other, one_way)
+
+    def heal_all(self) -> None:
+        self._cuts.clear()
+
     # What its hosts and streams ask of it.
 
     def after(self, delay: float, fn: Callable[[], object]) -> Timer:
         return self.pump.call_at(self.now() + delay, fn)
 
-    def latency(self, a: VirtualNetwork, b: VirtualNetwork | None) -> float:
-        return self.options.local_latency if a is b else self.options.one_way_latency
+    def latency(self, a: Station, b: Station | NatBox | None) -> float:
+        if a is b:
+            return self.options.local_latency
+        if b is None:
+            return self.options.latency.median_round_trip / 2
+        return self.options.lan_latency if are_near(a, b) else self.options.latency.between(a.place, b.place)
 
     def lookup_name(self, name: str) -> tuple[str, ...]:
-        return self._names.get(name.lower(), ())
+        return self._routes.named(name)
 
-    def find(self, caller: VirtualNetwork, host: str) -> VirtualNetwork | None:
-        """The living host that `caller` reaches at an address."""
-        if host in ("127.0.0.1", "::1"):
-            return caller if caller.alive else None
-        return self._hosts.get(host)
+    def answering(self, caller: Station, at: Endpoint) -> Called | None:
+        assert isinstance(caller, VirtualNetwork)
+        called, inside = self._routes.find(caller, at.host), at
+        if isinstance(called, NatBox):
+            forwarded = called.forwarded_to(at.port)
+            if forwarded is None or (caller.box is called and not called.options.hairpin):
+                return None
+            called, inside = self._routes.inside(called, forwarded.host), forwarded
+        return None if called is None else Called(called, inside, called.listener_at(inside))
+
+    def calls_from(self, caller: Station, source: Endpoint, target: Endpoint) -> Endpoint:
+        box = self._routes.box_between(caller, target)
+        return source if box is None else box.connection()
 
     def carry(self, sender: VirtualNetwork, source: Endpoint, target: Endpoint, data: bytes) -> bool:
         """Send a datagram on its way. False: its own host refused it for its size."""
-        headers = 48 if ":" in target.host else 28  # IPv6 or IPv4, and UDP
-        if len(data) + headers > self.options.mtu:
+        datagram = _Datagram(sender, source, target, data)
+        if datagram.size > self.options.mtu:
             return False
-        if not is_group(target.host):
-            self._set_out(sender, source, target, data, partial(self._arrive, sender, source, target, data))
+        if is_group(target.host):
+            members: list[VirtualDatagrams | None] = [
+                port
+                for host in dict.fromkeys(self._routes.realm(sender).values())
+                if host is sender or host.shares_lan(source.host)
+                for port in host.members(target)
+            ]
+            for port in members or [None]:
+                self._set_out(datagram, None, partial(self._hand_over, datagram, port))
             return True
-        members: list[VirtualDatagrams | None] = [
-            port
-            for host in dict.fromkeys(self._hosts.values())
-            if host is sender or host.shares_lan(source.host)
-            for port in host.members(target)
-        ]
-        for port in members or [None]:
-            self._set_out(sender, source, target, data, partial(self._hand_over, source, target, data, port))
+        box = self._routes.box_between(sender, target)
+        if box is not None:
+            outside = box.outgoing(source, target, self.now())
+            if outside is None:
+                self._note(datagram)
+                self._lose("nat", datagram)
+                return True
+            datagram = datagram._replace(source=outside)
+        called = self._routes.find(sender, target.host)
+        if isinstance(called, NatBox):
+            called = self._routes.inside(called, called.behind(target.port)) or called
+        self._set_out(datagram, called, partial(self._arrive, datagram))
         return True
 
     def _set_out(
-        self, sender: VirtualNetwork, source: Endpoint, target: Endpoint, data: bytes, arrive: Callable[[], object]
+        self, datagram: _Datagram, called: VirtualNetwork | NatBox | None, arrive: Callable[[], object]
     ) -> None:
-        books = self.accounting
-        books.sent += 1
-        now = self.now()
-        self.trace.note(now, source, target, data)
-        called = self.find(sender, target.host)
-        if self.observers or self.filters:
-            event = PacketEvent(now, "datagram", Fate.SENT, source, target, data)
-            self._tell(event)
-            if not all(passes(event) for passes in self.filters):
-                self._lose("filter", source, target, data)
-                return
-        if called is not None and (sender.name, called.name) in self._cuts:
-            self._lose("cut", source, target, data)
-        elif self.options.loss and self._rng.random() < self.options.loss:
-            self._lose("chance", source, target, data)
+        sender, options = datagram.sender, self.options
+        event = self._note(datagram)
+        if event is not None and not all(passes(event) for passes in self.filters):
+            self._lose("filter", datagram)
+            return
+        leaves: float | None = self.now()
+        if sender.line.up is not None and not are_near(sender, called) and not is_group(datagram.target.host):
+            leaves = sender.line.up.offer(datagram.size, self.now())
+        if leaves is None:
+            self._lose("line", datagram)
+        elif called is not None and (sender.name, called.name) in self._cuts:
+            self._lose("cut", datagram)
+        elif options.loss and self._rng.random() < options.loss:
+            self._lose("chance", datagram)
         else:
-            books.in_flight += 1
-            delay = self.latency(sender, called)
-            if self.options.jitter:
-                delay += self._rng.uniform(0.0, self.options.jitter)
-            self.pump.call_at(now + delay, arrive)
+            latency = self.latency(sender, called)
+            self._fly(leaves, latency, arrive)
+            if options.duplication and self._rng.random() < options.duplication:
+                self.accounting.duplicated += 1
+                self._fly(leaves, latency, arrive)
 
-    def _lose(self, why: str, source: Endpoint, target: Endpoint, data: bytes) -> None:
-        self.accounting.lost += 1
-        self.accounting.lost_by[why] += 1
-        self._report(Fate.LOST, source, target, data)
+    def _fly(self, leaves: float, latency: float, arrive: Callable[[], object]) -> None:
+        options = self.options
+        if options.jitter:
+            latency += self._rng.uniform(0.0, options.jitter)
+        if options.reordering and self._rng.random() < options.reordering:
+            latency += self._rng.uniform(0.0, options.reorder_by)
+        self.accounting.in_flight += 1
+        self.pump.call_at(leaves + latency, arrive)
 
-    def _arrive(self, sender: VirtualNetwork, source: Endpoint, target: Endpoint, data: bytes) -> None:
-        called = self.find(sender, target.host)
-        self._hand_over(source, target, data, called.port_at(target) if called is not None else None)
+    def _arrive(self, datagram: _Datagram) -> None:
+        called, at = self._routes.find(datagram.sender, datagram.target.host), datagram.target
+        if isinstance(called, NatBox):
+            inside = None
+            if called.options.hairpin or datagram.sender.box is not called:
+                inside = called.incoming(at.port, datagram.source, self.now())
+            if inside is None:
+                self.accounting.in_flight -= 1
+                self._lose("nat", datagram)
+                return
+            called, at = self._routes.inside(called, inside.host), inside
+        if called is None or called.line.down is None or are_near(datagram.sender, called):
+            self._hand_over(datagram, None if called is None else called.port_at(at))
+            return
+        through = called.line.down.offer(datagram.size, self.now())
+        if through is None:
+            self.accounting.in_flight -= 1
+            self._lose("line", datagram)
+        else:
+            host = called
+            self.pump.call_at(through, lambda: self._hand_over(datagram, host.port_at(at)))
 
-    def _hand_over(self, source: Endpoint, target: Endpoint, data: bytes, port: VirtualDatagrams | None) -> None:
+    def _hand_over(self, datagram: _Datagram, port: VirtualDatagrams | None) -> None:
         self.accounting.in_flight -= 1
         if port is None or port.closed:
             self.accounting.nobody += 1
-            self._report(Fate.NOBODY, source, target, data)
-        elif port.put(data, source):
+            self._report(Fate.NOBODY, datagram)
+        elif port.put(datagram.data, datagram.source):
             self.accounting.delivered += 1
-            self._report(Fate.DELIVERED, source, target, data)
+            self._report(Fate.DELIVERED, datagram)
         else:
-            self._lose("full", source, target, data)
+            self._lose("full", datagram)
 
     def segment_departs(self, source: Endpoint, target: Endpoint, data: bytes) -> None:
         now = self.now()
@@ -244,11 +283,9 @@ class VirtualInternet:
         if self.observers:
             self._tell(PacketEvent(now, "segment", Fate.SENT, source, target, data))
 
-    def segment_passes(
-        self, sender: VirtualNetwork, called: VirtualNetwork, source: Endpoint, target: Endpoint, data: bytes
-    ) -> bool:
+    def segment_passes(self, sender: Station, called: Station, source: Endpoint, target: Endpoint, data: bytes) -> bool:
         """Whether a segment that should arrive now does. At the address of a dead host that was restarted, it does."""
-        there = self.find(sender, target.host)
+        there = called if called.alive else self._routes.heir(called)
         if there is None or (sender.name, there.name) in self._cuts:
             return False
         if self.observers or self.filters:
@@ -258,9 +295,25 @@ class VirtualInternet:
             self._tell(event)
         return True
 
-    def _report(self, fate: Fate, source: Endpoint, target: Endpoint, data: bytes) -> None:
+    def _note(self, datagram: _Datagram) -> PacketEvent | None:
+        """Write down that it was sent; the event, when anybody looks."""
+        now = self.now()
+        self.accounting.sent += 1
+        self.trace.note(now, datagram.source, datagram.target, datagram.data)
+        if not (self.observers or self.filters):
+            return None
+        event = PacketEvent(now, "datagram", Fate.SENT, datagram.source, datagram.target, datagram.data)
+        self._tell(event)
+        return event
+
+    def _lose(self, why: str, datagram: _Datagram) -> None:
+        self.accounting.lost += 1
+        self.accounting.lost_by[why] += 1
+        self._report(Fate.LOST, datagram)
+
+    def _report(self, fate: Fate, datagram: _Datagram) -> None:
         if self.observers:
-            self._tell(PacketEvent(self.now(), "datagram", fate, source, target, data))
+            self._tell(PacketEvent(self.now(), "datagram", fate, datagram.source, datagram.target, datagram.data))
 
     def _tell(self, event: PacketEvent) -> None:
         for observer in self.observers:

@@ -1,8 +1,8 @@
 """Running a scenario on virtual time, from one seed.
 
-`run` is `trio.run` with a clock that jumps over every wait and a scheduler the seed decides; `run_until` waits for a
-condition and, when it does not come true, names the seed that shows it again. `virtual_runtime` is a machine on the
-virtual internet: its chance and entropy derive from (seed, name), so adding a node changes no other node's draws.
+`run` is `trio.run` with a clock that jumps over every wait and a scheduler the seed decides; whatever it raises says
+how to see it again. `run_until` waits for a condition. `virtual_runtime` is a machine on the virtual internet: its
+chance and entropy derive from (seed, name), so adding a node changes no other node's draws.
 
 Left out: the internet itself (`kadnet.lab.network`) and opening nodes on it (`kadnet.lab.world`).
 """
@@ -14,45 +14,56 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
 
 import trio
 from trio.testing import MockClock
 
+from kadnet.lab.clocks import VirtualClock, VirtualWall
 from kadnet.lab.determinism import deterministic
+from kadnet.lab.disk import VirtualDisk
 from kadnet.runtime import Runtime
 from kadnet.transport import Network
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-EPOCH = 1_800_000_000.0
-"""Unix time at virtual second 0: a day in January 2027."""
-
 DAY = 86_400.0
 
-_seed: ContextVar[int | None] = ContextVar("kadnet lab seed", default=None)
+replay_line: ContextVar[Callable[[int], str] | None] = ContextVar("kadnet lab replay line", default=None)
+"""What a test harness sets: from the seed of a run that failed to the line a person types to see it again."""
 
 
 class Timeout(AssertionError):
-    """Something did not come true in its virtual time. The message names it and the seed that shows it again."""
+    """Something did not come true in its virtual time. The message names it; a note names the seed (see `run`)."""
 
 
 def run(main: Callable[[*Ts], Awaitable[T]], *args: *Ts, seed: int = 0, virtual_limit: float = 30 * DAY) -> T:
     """Run `main(*args)` on virtual time, repeatably, and return its result.
 
     Raises `Timeout` after `virtual_limit` virtual seconds: a scenario that hangs would otherwise jump on for ever.
+    What leaves it carries a note with the seed and how to see it again: the line of `replay_line`, else this call.
     """
 
     async def limited() -> T:
-        _seed.set(seed)  # in the context of this run's main task; its children inherit it
         with trio.CancelScope(deadline=trio.current_time() + virtual_limit):
             return await main(*args)
-        raise Timeout(f"the run did not end in {virtual_limit:g} virtual seconds{_replay()}")
+        raise Timeout(f"the run did not end in {virtual_limit:g} virtual seconds")
 
-    with deterministic(seed):
-        return trio.run(limited, clock=MockClock(autojump_threshold=0))
+    try:
+        with deterministic(seed):
+            return trio.run(limited, clock=MockClock(autojump_threshold=0))
+    except BaseException as error:
+        error.add_note(f"seed {seed} shows it again: {_again(main, args, seed)}")
+        raise
+
+
+def _again(main: object, args: tuple[object, ...], seed: int) -> str:
+    line = replay_line.get()
+    if line is not None:
+        return line(seed)
+    name = getattr(main, "__name__", "main")
+    return f"run({name}, {'..., ' if args else ''}seed={seed})"
 
 
 async def run_until(condition: Callable[[], object], timeout: float, *, step: float = 0.01) -> float:
@@ -64,7 +75,7 @@ async def run_until(condition: Callable[[], object], timeout: float, *, step: fl
     while not condition():
         left = start + timeout - trio.current_time()
         if left <= 0:
-            raise Timeout(f"not true after {timeout:g} virtual seconds: {_describe(condition)}{_replay()}")
+            raise Timeout(f"not true after {timeout:g} virtual seconds: {_describe(condition)}")
         await trio.sleep(min(step, left))
     return trio.current_time() - start
 
@@ -82,21 +93,6 @@ def _describe(condition: Callable[[], object]) -> str:
     except (OSError, TypeError):
         return repr(condition)
     return f"`{lines[0].strip()}` (line {number})"
-
-
-def _replay() -> str:
-    seed = _seed.get()
-    return "" if seed is None else f" (seed {seed} shows it again)"
-
-
-@dataclass(slots=True)
-class VirtualWall:
-    """A wall clock: `EPOCH` at virtual second 0, and wrong by `offset` seconds, which may be changed at any time."""
-
-    offset: float = 0.0
-
-    def __call__(self) -> float:
-        return EPOCH + trio.current_time() + self.offset
 
 
 class Entropy:
@@ -117,15 +113,24 @@ async def offload_inline(work: Callable[[], T], /) -> T:
     return work()
 
 
-def virtual_runtime(host: Network, seed: int, name: str, *, wall: VirtualWall | None = None) -> Runtime:
-    """A machine on the virtual internet. Keep `wall` to set its clock wrong later."""
+def virtual_runtime(
+    host: Network,
+    seed: int,
+    name: str,
+    *,
+    wall: VirtualWall | None = None,
+    clock: VirtualClock | None = None,
+    disk: VirtualDisk | None = None,
+) -> Runtime:
+    """A machine on the virtual internet. Keep its clocks and its disk to move and break them later."""
     return Runtime(
-        now=trio.current_time,
+        now=clock or trio.current_time,
         wall=wall or VirtualWall(),
         rng=random.Random(_derive("rng", seed, name)),
         entropy=Entropy(seed, name),
         offload=offload_inline,
         network=host,
+        connect=(disk or VirtualDisk()).connect,
     )
 
 

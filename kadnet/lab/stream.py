@@ -1,25 +1,26 @@
 """Virtual TCP: connections whose bytes arrive after the network's latency, in order, or not at all.
 
-Modelled: the three-way handshake and its retries, refusal, back-pressure by a window, half-close, reset, and what a
-cut or a dead host does to a connection (segments wait, are tried again every second, and after the system's timeout
-the *sender* learns that it is broken; who only listens learns nothing).
+Modelled: back-pressure by a window, half-close, reset, and what a cut or a dead host does to a connection (segments
+wait, are tried again every second, and after the system's timeout the *sender* learns that it is broken; who only
+listens learns nothing). On a line of limited bandwidth a stream sends one segment after the other, as fast as the
+slower of the two lines takes them. While its host is paused nothing that is written leaves, and nothing is read.
 
-Left out: bandwidth and congestion, and one thing travels faster than the network: the sender learns at once that the
-receiver has read, so a window's worth of bytes moves per latency and not per round trip.
+Left out: opening (`kadnet.lab.dial`) and congestion: streams to one slow line from many others fill its queue. And one
+thing travels faster than the network: the sender learns at once that the receiver has read, so a window's worth of
+bytes moves per latency and not per round trip.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from functools import partial
 
 import trio
 
 from kadnet.identity.address import Endpoint
+from kadnet.lab.station import Station, Underlay, are_near
 
-if TYPE_CHECKING:
-    from kadnet.lab.host import VirtualNetwork
-    from kadnet.lab.network import VirtualInternet
+_HEADERS = 40  # IPv4 and TCP, what a line carries beside the data
 
 
 class _OneAtATime:
@@ -43,7 +44,7 @@ class _OneAtATime:
 class VirtualStream(trio.abc.HalfCloseableStream):
     """One end of a virtual connection."""
 
-    def __init__(self, internet: VirtualInternet, host: VirtualNetwork, local: Endpoint, remote: Endpoint) -> None:
+    def __init__(self, internet: Underlay, host: Station, local: Endpoint, remote: Endpoint) -> None:
         self.local = local
         self.remote = remote
         self.host = host
@@ -55,6 +56,8 @@ class VirtualStream(trio.abc.HalfCloseableStream):
         self._eof_sent = False
         self._broken: str | None = None
         self._closed = False
+        self._written: deque[bytes] = deque()  # and not sent: the host is paused or the line is busy
+        self._line_is_busy = False
         self._under_way: deque[tuple[float, bytes]] = deque()  # (due, sent and not arrived); b"" ends the stream
         self._held = 0  # bytes sent that the peer's program has not read
         self._stalled_at: float | None = None
@@ -100,6 +103,9 @@ class VirtualStream(trio.abc.HalfCloseableStream):
             while True:
                 if self._closed:
                     raise trio.ClosedResourceError("this stream is closed")
+                if self.host.paused:
+                    await self.host.running()
+                    continue
                 if self._received:
                     return self._take(max_bytes or self._options.segment)
                 if self._eof_received:
@@ -123,6 +129,13 @@ class VirtualStream(trio.abc.HalfCloseableStream):
         if not self._closed:
             self._closed = True
             self._wake()
+            self._written.clear()
+            self._reset_peer()
+
+    def _reset_peer(self) -> None:
+        if self.host.paused:
+            self.host.hold_back(self._reset_peer)
+        else:
             self._send_reset("the peer reset the connection")
 
     # Sending.
@@ -140,10 +153,44 @@ class VirtualStream(trio.abc.HalfCloseableStream):
 
     def _depart(self, data: bytes) -> None:
         self._held += len(data)
-        if not self.host.alive:
-            return
-        self._internet.segment_departs(self.local, self.remote, data)
-        due = self._internet.now() + self._internet.latency(self.host, self.peer.host)
+        self._written.append(data)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Send what is written, as far as the line takes it."""
+        while self._written and not self._line_is_busy and self.host.alive:
+            if self.host.paused:
+                self.host.hold_back(self._let_go)
+                return
+            self._send(self._written.popleft())
+
+    def _send(self, data: bytes) -> None:
+        far = self.peer.host
+        now = self._internet.now()
+        self._internet.segment_departs(self.peer.remote, self.remote, data)
+        up, down = (None, None) if are_near(self.host, far) else (self.host.line.up, far.line.down)
+        leaves = now if up is None else up.push(len(data) + _HEADERS, now)
+        next_at = leaves if down is None else max(leaves, now + (len(data) + _HEADERS) / down.rate)
+        if next_at > now:
+            self._line_is_busy = True
+            self._internet.pump.call_at(next_at, self._line_is_free)
+        due = leaves + self._internet.latency(self.host, far)
+        if down is None:
+            self._expect(due, data)
+        else:
+            self._internet.pump.call_at(due, partial(self._come_down, data))
+
+    def _line_is_free(self) -> None:
+        self._line_is_busy = False
+        self._let_go()
+
+    def _come_down(self, data: bytes) -> None:
+        """A segment has come as far as the peer's line."""
+        down = self.peer.host.line.down
+        assert down is not None  # or nobody had called this
+        self._expect(down.push(len(data) + _HEADERS, self._internet.now()), data)
+
+    def _expect(self, due: float, data: bytes) -> None:
         self._under_way.append((due, data))
         self._internet.pump.call_at(due, self._arrive)
 
@@ -167,7 +214,7 @@ class VirtualStream(trio.abc.HalfCloseableStream):
         now = self._internet.now()
         while self._under_way and self._under_way[0][0] <= now:
             data = self._under_way[0][1]
-            if not self._internet.segment_passes(self.host, self.peer.host, self.local, self.remote, data):
+            if not self._internet.segment_passes(self.host, self.peer.host, self.peer.remote, self.remote, data):
                 if self._stalled_at is None:
                     self._stalled_at = now
                 if now - self._stalled_at >= self._options.stream_timeout:
@@ -207,17 +254,18 @@ class VirtualStream(trio.abc.HalfCloseableStream):
 
     def _send_reset(self, why: str) -> None:
         if self.host.alive and self._broken is None:
-            self._internet.segment_departs(self.local, self.remote, b"")
+            self._internet.segment_departs(self.peer.remote, self.remote, b"")
             delay = self._internet.latency(self.host, self.peer.host)
             self._internet.after(delay, lambda: self.peer._reset_by(self, why))
 
     def _reset_by(self, sender: VirtualStream, why: str) -> None:
-        if self._internet.segment_passes(sender.host, self.host, sender.local, sender.remote, b""):
+        if self._internet.segment_passes(sender.host, self.host, self.remote, sender.remote, b""):
             self._break(why)
 
     def _break(self, why: str) -> None:
         if self._broken is None:
             self._broken = why
+            self._written.clear()
             self._wake()
 
     def _wake(self) -> None:
@@ -225,99 +273,7 @@ class VirtualStream(trio.abc.HalfCloseableStream):
         self._news.unpark_all()
 
 
-def pair(
-    internet: VirtualInternet, caller: VirtualNetwork, source: Endpoint, called: VirtualNetwork, target: Endpoint
-) -> tuple[VirtualStream, VirtualStream]:
-    """The caller's end and the called end of a connection that stands."""
-    ours = VirtualStream(internet, caller, source, target)
-    theirs = VirtualStream(internet, called, target, source)
+def pair(ours: VirtualStream, theirs: VirtualStream) -> tuple[VirtualStream, VirtualStream]:
+    """Make two ends one connection."""
     ours.peer, theirs.peer = theirs, ours
     return ours, theirs
-
-
-class Dial:
-    """One attempt to connect: knocks, waits twice as long, knocks again, and gives up as a system does."""
-
-    def __init__(self, internet: VirtualInternet, caller: VirtualNetwork, source: Endpoint, target: Endpoint) -> None:
-        self._internet = internet
-        self._caller = caller
-        self._source = source
-        self._target = target
-        self._knocks = 0
-        self._abandoned = False
-        self._ends: tuple[VirtualStream, VirtualStream] | None = None
-        self._outcome: VirtualStream | OSError | None = None
-        self._decided = trio.Event()
-
-    async def connect(self) -> VirtualStream:
-        """Raises ConnectionRefusedError after one round trip, TimeoutError after the last knock."""
-        self._knock()
-        try:
-            await self._decided.wait()
-        except BaseException:
-            self._abandoned = True
-            raise
-        if isinstance(self._outcome, VirtualStream):
-            return self._outcome
-        assert self._outcome is not None
-        raise self._outcome
-
-    def _decide(self, outcome: VirtualStream | OSError) -> None:
-        self._outcome = outcome
-        self._decided.set()
-
-    def _knock(self) -> None:
-        if self._outcome is not None or self._abandoned or not self._caller.alive:
-            return
-        if self._knocks > self._internet.options.connect_retries:
-            self._decide(TimeoutError(f"no answer from {self._target.host} port {self._target.port}"))
-            return
-        self._internet.segment_departs(self._source, self._target, b"")
-        called = self._internet.find(self._caller, self._target.host)
-        self._internet.after(self._internet.latency(self._caller, called), self._reach)
-        self._internet.after(2.0**self._knocks, self._knock)
-        self._knocks += 1
-
-    def _passes(self, back: bool) -> VirtualNetwork | None:
-        """The called host, when a segment gets through to it (or back from it) now."""
-        called = self._internet.find(self._caller, self._target.host)
-        if called is None:
-            return None
-        hosts, ends = (self._caller, called), (self._source, self._target)
-        if back:
-            hosts, ends = hosts[::-1], ends[::-1]
-        return called if self._internet.segment_passes(*hosts, *ends, b"") else None
-
-    def _reach(self) -> None:
-        called = self._passes(back=False)
-        if called is None or self._outcome is not None:
-            return
-        latency = self._internet.latency(called, self._caller)
-        listener = called.listener_at(self._target)
-        if listener is None:
-            self._internet.segment_departs(self._target, self._source, b"")
-            self._internet.after(latency, self._refused)
-        elif listener.has_room():
-            self._internet.segment_departs(self._target, self._source, b"")
-            if self._ends is None:
-                self._ends = pair(self._internet, self._caller, self._source, called, self._target)
-            self._internet.after(latency, self._answered)
-
-    def _refused(self) -> None:
-        if self._outcome is None and self._passes(back=True):
-            self._decide(ConnectionRefusedError(f"{self._target.host} port {self._target.port} refused the connection"))
-
-    def _answered(self) -> None:
-        called = self._passes(back=True)
-        if called is None or self._outcome is not None or self._ends is None:
-            return
-        ours, theirs = self._ends
-        if self._abandoned:
-            return
-        self._decide(ours)
-        self._internet.after(self._internet.latency(self._caller, called), lambda: self._offer(called, theirs))
-
-    def _offer(self, called: VirtualNetwork, theirs: VirtualStream) -> None:
-        listener = called.listener_at(self._target) if called.alive else None
-        if listener is None or not listener.offer(theirs):
-            theirs.abort()

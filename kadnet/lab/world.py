@@ -17,12 +17,15 @@ Testing your own app:
 The nodes are those that ship, opened by `open_node`; only the machine under them is virtual. A crash of a node's own
 tasks ends the world with an ExceptionGroup that names the node; what the body raises leaves bare, with the seed noted.
 
-Left out: networks of more than one latency, and clocks that are wrong (set `LabNode.wall.offset` for that).
+Machines go wrong too: `world.jump` moves their clocks, `LabNode.disk` fills up or breaks, `world.pause` stops them.
+
+Left out: the network and its faults (`world.internet`), and clocks that run fast or slow.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,35 +36,19 @@ import trio
 from kadnet.host import App
 from kadnet.identity.address import DEFAULT_PORT, Address, Endpoint, text
 from kadnet.lab.host import VirtualNetwork
-from kadnet.lab.network import NetworkOptions, VirtualInternet, virtual_internet
-from kadnet.lab.run import Entropy, VirtualWall, run_until, virtual_runtime
+from kadnet.lab.labnode import LabNode, Machine
+from kadnet.lab.nat import NatBox
+from kadnet.lab.network import VirtualInternet, virtual_internet
+from kadnet.lab.options import NetworkOptions
+from kadnet.lab.run import Entropy, run_until, virtual_runtime
 from kadnet.links import LinkSettings
-from kadnet.node import Node, open_node
+from kadnet.node import open_node
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.runtime import Runtime
 
 _SEEDS = 3
-_FIRST_NETWORK = 20 << 24  # 20.0.0.0: public addresses, a /24 for each host, so that no quota of subnets is in the way
-
-
-class LabNode:
-    """A running node and its machine. `address` is what others may take as a bootstrap address."""
-
-    def __init__(self, name: str, node: Node, host: VirtualNetwork, wall: VirtualWall) -> None:
-        self.name = name
-        self.node = node
-        self.host = host
-        self.wall = wall
-        self._leave = trio.Event()
-        self._ended = trio.Event()
-        self._scope = trio.CancelScope()
-
-    @property
-    def address(self) -> Address:
-        return self.node.address
-
-    def __repr__(self) -> str:
-        return f"<LabNode {self.name} {self.address.host}>"
+_FIRST_NETWORK = (20 << 24) + 1  # public addresses, a /24 for each host, so that no quota of subnets is in the way
+_FIRST_PRIVATE = (10 << 24) + 2  # behind a NAT box one after the other: a home network
 
 
 class World:
@@ -86,9 +73,10 @@ class World:
         self._overlay = overlay
         self._tuning = tuning
         self._links = links
-        self._addresses: dict[str, str] = {}  # by name, for restarts
+        self._given: Counter[NatBox | None] = Counter()  # addresses, by where they are
         self._ids: dict[str, bytes] = {}
         self._starts: dict[str, int] = {}
+        self._machines: dict[str, Machine] = {}  # as they were when their node was started last
         self._leaving: dict[str, LabNode] = {}
         self._grown = 0
 
@@ -98,7 +86,7 @@ class World:
         return self.internet.trace.hexdigest()
 
     def now(self) -> float:
-        """Virtual seconds, as every node's monotonic clock counts them."""
+        """Virtual seconds, as the monotonic clock of every node counts them that was not moved."""
         return self.internet.now()
 
     def __getitem__(self, name: str) -> LabNode:
@@ -113,13 +101,15 @@ class World:
         overlay: OverlaySettings | None = None,
         tuning: Tuning | None = None,
         address: str | None = None,
+        behind: NatBox | None = None,
         apps: Sequence[App] = (),
     ) -> LabNode:
         """Start a node and return when it serves (`node.joined()` waits for its contacts).
 
-        A name that was stopped or killed comes back with its address and identity, and with its data where it is given
-        the same `data_dir` again; without one its records are gone. `overlay` and `tuning`: instead of the world's.
-        `apps` run on it beside the standard ones. Raises what `open_node` raises.
+        A name that was stopped or killed comes back with its address, identity and wall clock, and with its data and
+        disk where it is given the same `data_dir` again; without one its records are gone, and its disk is well.
+        `overlay` and `tuning`: instead of the world's. `apps` run on it beside the standard ones. `behind`: a box of
+        `internet.nat`, and it stays there; its own address is then a private one. Raises what `open_node` raises.
         """
         if name in self.nodes:
             raise ValueError(f"{name} is running already")
@@ -128,7 +118,7 @@ class World:
         started: LabNode = await self._nursery.start(
             self._live,
             name,
-            self.internet.host(name, [self._address_of(name, address)]),
+            self._machine(name, address, behind, data_dir),
             bootstrap,
             data_dir,
             overlay if overlay is not None else self._overlay,
@@ -165,8 +155,8 @@ class World:
         return await run_until(everybody_has_joined, timeout)
 
     def seeds(self) -> list[Address]:
-        """Addresses of the first living nodes, to bootstrap from."""
-        return [each.address for each in list(self.nodes.values())[:_SEEDS]]
+        """Addresses of the first living nodes that stand behind no NAT box, to bootstrap from."""
+        return [each.address for each in self.nodes.values() if each.host.box is None][:_SEEDS]
 
     def kill(self, name: str) -> None:
         """A power cut: from this instant nothing of the node reaches the network, and nobody is told.
@@ -178,10 +168,48 @@ class World:
         leaving._scope.cancel()
 
     async def stop(self, name: str) -> None:
-        """Stop a node as a person would, and wait until it has let go of everything."""
+        """Stop a node as a person would, and wait until it has let go of everything. A paused one is resumed for it."""
+        self.resume(name)
         leaving = self._leaving[name] = self.nodes.pop(name)
         leaving._leave.set()
         await leaving._ended.wait()
+
+    def pause(self, name: str) -> None:
+        """Stop the node's process for a while: it sends nothing, hears nothing, and sees no time pass.
+
+        What comes in the meantime waits as its system keeps it. A task of a test or an app that waits in trio itself
+        goes on.
+        """
+        lab_node = self.nodes[name]
+        self.internet.pause(lab_node.host)
+        lab_node.clock.freeze()
+
+    def resume(self, name: str) -> None:
+        """Let it go on: all the time it was away has passed at once. Nothing for a node that was not paused."""
+        lab_node = self.nodes[name]
+        self.internet.resume(lab_node.host)
+        lab_node.clock.thaw()
+
+    def partition(self, names: Sequence[str], others: Sequence[str], *, one_way: bool = False) -> None:
+        """Let nothing get from `names` to `others`, nor back unless `one_way`, until `heal`; restarts do not mend it.
+
+        Names of nodes that are down now may be among them; KeyError for one that was never started.
+        """
+        a, b = ([self._machines[name].host for name in side] for side in (names, others))
+        self.internet.partition(a, b, one_way)
+
+    def heal(self) -> None:
+        """End all partitions and cuts."""
+        self.internet.heal_all()
+
+    def jump(self, name: str, *, wall: float = 0.0, monotonic: float = 0.0) -> None:
+        """Move the clocks of a node by seconds: the wall clock either way, the monotonic one (`runtime.now`) ahead.
+
+        What became due by the monotonic one runs at once. ValueError for a jump back of that one.
+        """
+        lab_node = self.nodes[name]
+        lab_node.clock.jump(monotonic)
+        lab_node.wall.offset += wall
 
     def random_names(self, count: int, *, without: Sequence[str] = ()) -> list[str]:
         """`count` different living nodes by chance, which the seed decides."""
@@ -190,7 +218,7 @@ class World:
     async def _live(
         self,
         name: str,
-        host: VirtualNetwork,
+        machine: Machine,
         bootstrap: Sequence[str | Address],
         data_dir: Path | None,
         overlay: OverlaySettings | None,
@@ -200,14 +228,13 @@ class World:
         task_status: trio.TaskStatus[LabNode],
     ) -> None:
         """The life of one node, from its start to its stop or death."""
-        wall = VirtualWall()
-        runtime = self._runtime(host, name, wall)
+        runtime = self._runtime(machine, name)
         lab_node: LabNode | None = None
         try:
             async with open_node(
                 data_dir,
                 bootstrap=bootstrap,
-                listen=text(Endpoint(host.addresses[0], DEFAULT_PORT)),
+                listen=text(Endpoint(machine.host.addresses[0], DEFAULT_PORT)),
                 overlay=overlay,
                 tuning=tuning,
                 links=self._links,
@@ -216,7 +243,7 @@ class World:
             ) as node:
                 if self._ids.setdefault(name, node.id) != node.id:
                     raise ValueError(f"{name} has come back as somebody else: is its data_dir another one?")
-                lab_node = self.nodes[name] = LabNode(name, node, host, wall)
+                lab_node = self.nodes[name] = LabNode(name, node, machine)
                 task_status.started(lab_node)
                 with lab_node._scope:
                     await lab_node._leave.wait()
@@ -225,7 +252,7 @@ class World:
                 error.add_note(f"node {name} at {trio.current_time():g} virtual seconds")
             raise
         finally:
-            self._gone(name, host, lab_node)
+            self._gone(name, machine.host, lab_node)
 
     def _gone(self, name: str, host: VirtualNetwork, lab_node: LabNode | None) -> None:
         if host.alive:
@@ -237,24 +264,41 @@ class World:
             del self.nodes[name]
         lab_node._ended.set()
 
-    def _runtime(self, host: VirtualNetwork, name: str, wall: VirtualWall) -> Runtime:
+    def _machine(self, name: str, address: str | None, behind: NatBox | None, data_dir: Path | None) -> Machine:
+        """The machine of that name, turned on again: what time does not mend is as it was."""
+        before = self._machines.get(name)
+        if before is None:
+            box, used = behind, None
+        else:
+            box, used = behind or before.host.box, before.host
+        if address is None:
+            address = used.addresses[0] if used is not None and used.box is box else self._new_address(box)
+        machine = Machine(self.internet.host(name, [address], behind=box))
+        if before is not None:
+            machine = replace(machine, wall=before.wall, disk=machine.disk if data_dir is None else before.disk)
+        self._machines[name] = machine
+        return machine
+
+    def _runtime(self, machine: Machine, name: str) -> Runtime:
         """A machine with chance of its own at every start: whoever drew the same nonces twice would be no honest node.
 
         Only the first 32 bytes are the same each time, as they become the identity where no data folder holds it.
         """
         start = self._starts[name] = self._starts.get(name, 0) + 1
-        runtime = virtual_runtime(host, self.seed, name if start == 1 else f"{name} start {start}", wall=wall)
+        chance = name if start == 1 else f"{name} start {start}"
+        runtime = virtual_runtime(
+            machine.host, self.seed, chance, wall=machine.wall, clock=machine.clock, disk=machine.disk
+        )
         if start == 1:
             return runtime
         return replace(runtime, entropy=_first_as_before(Entropy(self.seed, name), runtime.entropy))
 
-    def _address_of(self, name: str, wanted: str | None) -> str:
-        if wanted is not None:
-            self._addresses[name] = wanted
-        elif name not in self._addresses:
-            number = _FIRST_NETWORK + (len(self._addresses) << 8) + 1
-            self._addresses[name] = ".".join(str(octet) for octet in number.to_bytes(4, "big"))
-        return self._addresses[name]
+    def _new_address(self, box: NatBox | None) -> str:
+        """The next one outside, or behind that box: several boxes use the same private addresses, as at home."""
+        number = self._given[box]
+        self._given[box] += 1
+        first, step = (_FIRST_NETWORK, 256) if box is None else (_FIRST_PRIVATE, 1)
+        return ".".join(str(octet) for octet in (first + number * step).to_bytes(4, "big"))
 
 
 def _first_as_before(before: Callable[[int], bytes], after: Callable[[int], bytes]) -> Callable[[int], bytes]:

@@ -87,7 +87,7 @@ class Gate:
             self._counters.displaced += 1
             self._displaced.add(evicted)
             self._scopes[evicted].cancel()
-        self._scopes[number] = trio.CancelScope(deadline=self._runtime.now() + self._settings.within)
+        self._scopes[number] = trio.CancelScope(relative_deadline=self._settings.within)
         return self._scopes[number]
 
     async def _answer(self, number: int, stream: trio.abc.Stream, remote: Endpoint, patience: trio.CancelScope) -> None:

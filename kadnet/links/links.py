@@ -183,7 +183,7 @@ class Links:
                     await trio.sleep_forever()
             finally:
                 self._events.unsubscribe(overheard)
-                with trio.CancelScope(shield=True, deadline=self._runtime.now() + self.settings.goodbye):
+                with trio.move_on_after(self.settings.goodbye, shield=True):
                     await self._goodbye()
                 over.set()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kadnet.errors import Conflict, InputError, Malformed, NotConnected
+from kadnet.errors import Conflict, InputError, Malformed, NotConnected, StorageFailed
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.published import Publication, Published, longest_lease
@@ -93,12 +93,17 @@ class Archive:
     async def get(self, key: Key) -> GetOutcome:
         """Everything live under `key`. NotConnected when nobody could be asked and nothing is here."""
         started = self._now()
-        own = self._own_records(key)
+        try:
+            own, unread = self._own_records(key), None
+        except StorageFailed as error:  # others may hold it all the same
+            own, unread = {}, error
         if key.kind == BLOB and own:
             return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started, held=True)
         walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas, quorum=self._get_quorum)
         outcome = await walk.run()
         found = newest((own, walk.records, walk.cached_only))
+        if not found and unread is not None:
+            raise unread
         if not found and not outcome.answers:
             raise NotConnected("nobody could be asked: this node has no live peer")
         return GetOutcome(key, _entries(found, self._own_id), outcome, self._now() - started, held=bool(own))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from kadnet.lab import NetworkOptions, open_world, run
+from kadnet.lab import Constant, NetworkOptions, open_world, run
 from kadnet.node import Node
 
 
@@ -13,10 +13,10 @@ def links_between(one: Node, other: Node) -> list[int]:
     return [link.links for link in one.linked() if link.id == other.id]
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_both_messages_arrive_and_one_link_is_left(seed: int) -> None:
+@pytest.mark.parametrize("milliseconds", [10, 40, 70, 100, 145])
+def test_both_messages_arrive_and_one_link_is_left(seed: int, milliseconds: int) -> None:
     async def main() -> None:
-        options = NetworkOptions(one_way_latency=0.01 + 0.015 * seed)
+        options = NetworkOptions(latency=Constant(milliseconds / 1000))
         async with open_world(seed=seed, options=options) as world:
             await world.grow(6)
             alice, bob = world["n2"].node, world["n5"].node

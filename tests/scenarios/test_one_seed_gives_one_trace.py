@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from kadnet.lab import NetworkOptions, open_world, run
+from kadnet.lab import Coordinates, NetworkOptions, open_world, run
 from tests.scenarios.helpers import put_some, strangers_to
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def trace(seed: int, extra_draw: bool = False) -> str:
-    """The hash over all that 16 nodes send, with jitter, loss, records and deaths among them."""
+    """The hash over all that 16 nodes send, over a network with every fault of chance, with records and deaths."""
 
     async def main() -> str:
-        options = NetworkOptions(jitter=0.02, loss=0.02)
+        options = NetworkOptions(
+            latency=Coordinates(seed), jitter=0.02, loss=0.02, duplication=0.02, reordering=0.05, bandwidth=(1e6, 4e6)
+        )
         async with open_world(seed=seed, options=options) as world:
             await world.grow(16)
             if extra_draw:
@@ -32,7 +34,10 @@ def trace(seed: int, extra_draw: bool = False) -> str:
             for put in puts:
                 for name in strangers_to(world, put)[:2]:
                     await world[name].node.get(put.key)
-            assert world.internet.accounting.sent > 1000
+            books = world.internet.accounting
+            assert books.sent > 1000
+            assert books.duplicated > 10
+            assert books.balanced
             return world.trace
 
     return run(main, seed=seed)

@@ -42,10 +42,10 @@ def test_a_second_connection_that_fails_is_said_in_a_line(
     opened: list[sqlite3.Connection] = []
     connect = storage._connect
 
-    def one_only(path: Path | None, precious: bool) -> sqlite3.Connection:
+    def one_only(by: storage.Connect, path: Path | None, precious: bool) -> sqlite3.Connection:
         if opened:
             raise error
-        opened.append(connect(path, precious))
+        opened.append(connect(by, path, precious))
         return opened[0]
 
     monkeypatch.setattr(storage, "_connect", one_only)

@@ -15,193 +15,14 @@ from kadnet.kademlia.acquaintances import Acquaintances
 from kadnet.kademlia.buckets import ChangeKind
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import random_in_bucket
-from kadnet.kademlia.lookup import Lookup
-from kadnet.kademlia.rtt import NodeRtt, RttEstimate
-from kadnet.kademlia.silence import Silence
+from kadnet.kademlia.rtt import NodeRtt
 from kadnet.kademlia.table import RoutingTable
 from kadnet.lab.latency import Place
+from kadnet.lab.model.request import Call, Known
+from kadnet.lab.model.walk import Walk
 from kadnet.lab.model.world import Finding, World
 from kadnet.overlay.settings import Tuning
-
-
-class Known:
-    """What a node keeps of each peer it asked."""
-
-    __slots__ = ("rtt", "silence")
-
-    def __init__(self) -> None:
-        self.rtt = RttEstimate()
-        self.silence = Silence()
-
-
-class Call:
-    """One request under way. `key` None: a PING. Exactly one of `answered` and `failed` is called, once."""
-
-    __slots__ = (
-        "answered", "attempts_left", "contact", "expires", "failed", "key", "known", "node", "open", "sent", "store",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        node: Node,
-        contact: Contact,
-        known: Known,
-        key: int | None,
-        answered: Callable[[list[Contact], bool, float], object] | None,
-        failed: Callable[[], object] | None,
-        attempts: int,
-        store: bool,
-    ) -> None:
-        self.node = node
-        self.contact = contact
-        self.known = known
-        self.key = key
-        self.answered = answered
-        self.failed = failed
-        self.attempts_left = attempts
-        self.store = store
-        self.sent = 0
-        self.open = True
-        self.expires = 0.0
-
-    def transmit(self) -> None:
-        """Send it (once more), and see to it that something ends it."""
-        node = self.node
-        world = node.world
-        now = world.engine.now
-        world.messages += 1
-        self.known.silence.asked(self.contact.endpoint, now)
-        self.sent += 1
-        self.attempts_left -= 1
-        if self.sent == 1 or self.attempts_left >= 0:  # repeated by the caller: what is left of its patience goes on
-            if self.attempts_left > 0 or self.sent > 1:
-                wait = node.rtt.timeout(self.known.rtt) * 2 ** (self.sent - 1)
-            else:
-                wait = node.tuning.rpc.patience
-            self.expires = now + wait
-        peer = world.actors[self.contact.id]
-        assert isinstance(peer, Node)
-        way = world.latency.between(node.place, peer.place)
-        if world.is_lost() or not peer.alive:
-            world.engine.at(self.expires, self.expire, self.expires)
-            return
-        if now + 2 * way > self.expires:
-            world.engine.at(self.expires, self.expire, self.expires)
-        world.engine.at(now + way, peer.serve, self, now, way)
-
-    def lose(self, sent_at: float, way: float) -> None:
-        """The peer has died on the way, or its answer is lost."""
-        if sent_at + 2 * way <= self.expires:
-            self.node.world.engine.at(self.expires, self.expire, self.expires)
-
-    def expire(self, expected: float) -> None:
-        """No answer in time: repeat it or give up. A repetition has set another time meanwhile."""
-        if not self.open or expected != self.expires or not self.node.alive:
-            return
-        if self.attempts_left > 0:
-            self.transmit()
-            return
-        self.open = False
-        self.node.missed(self.contact)
-        if self.failed is not None:
-            self.failed()
-
-    def arrive(self, contacts: list[Contact], holds: bool, sent_at: float) -> None:
-        """The answer is here."""
-        node = self.node
-        if not self.open or not node.alive:
-            return
-        self.open = False
-        now = node.world.engine.now
-        rtt = now - sent_at
-        self.known.silence.answered()
-        node.heard_at = now
-        node.rtt.observe(self.known.rtt, rtt)
-        node.met(self.contact, rtt, now)
-        if self.answered is not None:
-            self.answered(contacts, holds, now)
-
-
-class Walk:
-    """One walk: the shipped lookup, its asks sent and its answers fed back."""
-
-    __slots__ = (
-        "_armed", "_calls", "_ended", "_holder", "_key", "_lookup", "_node", "_started", "first", "hops", "messages",
-        "whole",
-    )  # fmt: skip
-
-    def __init__(self, node: Node, key: int, ended: Callable[[Finding], object] | None) -> None:
-        self._node = node
-        self._key = key
-        self._ended = ended
-        self._calls: dict[bytes, Call] = {}
-        self._armed: float | None = None
-        self._holder: bytes | None = None
-        now = self._started = node.world.engine.now
-        self.first: float | None = None
-        self.whole: float | None = None
-        self.hops: int | None = None
-        self.messages = 0
-        settings = node.tuning.lookup
-        starts = node.worth_asking(node.starts(key, max(settings.k, _CONTACTS)), now)
-        self._lookup = Lookup(key, starts, settings, own_id=node.contact.id, timeout=node.timeout, now=now)
-
-    def closest(self) -> list[Contact]:
-        return self._lookup.closest(self._node.tuning.lookup.k)
-
-    def advance(self) -> None:
-        """Do what the machine says, and come back when it says."""
-        lookup = self._lookup
-        engine = self._node.world.engine
-        asks, wake_at = lookup.advance(engine.now)
-        for contact, attempt in asks:
-            if attempt > 1:
-                call = self._calls.get(contact.id)
-                if call is not None and call.contact is contact and call.open:
-                    call.transmit()
-            else:
-                self._calls[contact.id] = self._ask(contact)
-        if lookup.done:
-            self._end()
-        elif wake_at is not None and wake_at != self._armed:
-            self._armed = wake_at
-            engine.at(wake_at, self._wake, wake_at)
-
-    def _wake(self, armed: float) -> None:
-        if armed == self._armed and self.whole is None and self._node.alive:
-            self._armed = None
-            self.advance()
-
-    def _ask(self, contact: Contact) -> Call:
-        lookup = self._lookup
-        node = self._node
-
-        def answered(contacts: list[Contact], holds: bool, now: float) -> None:
-            if self.whole is not None:
-                return
-            if holds and self.first is None:
-                self.first = now - self._started
-                self._holder = contact.id
-            lookup.on_reply(contact.id, node.worth_asking(contacts, now), now, contact)
-            self.advance()
-
-        def failed() -> None:
-            if self.whole is None:
-                self._calls.pop(contact.id, None)
-                lookup.on_failure(contact.id, node.world.engine.now, contact)
-                self.advance()
-
-        return node.ask(contact, self._key, answered, failed)
-
-    def _end(self) -> None:
-        self.whole = self._node.world.engine.now - self._started
-        self.messages = self._lookup.queries
-        if self._holder is not None:
-            trace = self._lookup.outcome().trace
-            self.hops = next(query.hop for query in trace if query.contact.id == self._holder)
-        self._calls.clear()
-        if self._ended is not None:
-            self._ended(self)
+from kadnet.wire.messages import MAX_CONTACTS
 
 
 class Node:
@@ -279,9 +100,15 @@ class Node:
             if not waiting and done is not None:
                 done()
 
-        def home(_found: Finding) -> None:
+        def home(found: Finding) -> None:
             nonlocal waiting
             now = self.world.engine.now
+            if done is not None and not found.closest():  # whom it met was gone before it named anybody
+                self.world.engine.at(now + self.tuning.join_again, self._refresh, age, done)
+                return
+            # As `overlay.upkeep` does: uniform in half to the whole of the interval.
+            every = self.tuning.upkeep.refresh_every
+            self.world.engine.at(now + every * self._rng.uniform(0.5, 1.0), self._refresh, every, None)
             targets = []
             for index in self.table.stale_buckets(now, age):
                 self.table.touch(index, now)
@@ -293,9 +120,6 @@ class Node:
                 done()
 
         Walk(self, self.contact.position, home).advance()
-        # As `overlay.upkeep` does: uniform in half to the whole of the interval.
-        every = self.tuning.upkeep.refresh_every
-        self.world.engine.at(self.world.engine.now + every * self._rng.uniform(0.5, 1.0), self._refresh, every, None)
 
     def _revalidate(self) -> None:
         """Send the pings that are due, and come back for the next."""
@@ -352,8 +176,8 @@ class Node:
             self.held.add(key)
         elif key is not None:
             asking = asker.id
-            near = self.table.closest(key, _CONTACTS + 1)
-            contacts = [contact for contact in near if contact.id != asking][:_CONTACTS]
+            near = self.table.closest(key, MAX_CONTACTS + 1)
+            contacts = [contact for contact in near if contact.id != asking][:MAX_CONTACTS]
             holds = key in self.held
         if world.is_lost():
             call.lose(sent_at, way)
@@ -399,6 +223,3 @@ class Node:
             heard_at=self.heard_at,
             memory=self.tuning.rpc.silence,
         )
-
-
-_CONTACTS = 16  # in an answer: kadnet.wire.messages.MAX_CONTACTS

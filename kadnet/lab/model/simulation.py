@@ -21,7 +21,8 @@ from kadnet.errors import InputError
 from kadnet.lab.model.node import Node
 from kadnet.lab.model.plan import Plan
 from kadnet.lab.model.report import Report, Sample
-from kadnet.lab.model.textbook import Textbook, TextbookSettings
+from kadnet.lab.model.textbook import Textbook
+from kadnet.lab.model.textbook_table import TextbookSettings
 from kadnet.lab.model.world import Actor, Finding, World
 from kadnet.overlay.settings import Tuning
 

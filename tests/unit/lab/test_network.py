@@ -12,6 +12,7 @@ from kadnet import lab
 from kadnet.errors import NameNotFound
 from kadnet.identity.address import Endpoint
 from kadnet.lab import (
+    Coordinates,
     Fate,
     NetworkOptions,
     PacketEvent,
@@ -36,11 +37,6 @@ class Two:
         """What waits in bob's port."""
         return [data for data, _ in self.b._inbox]
 
-    def books_balance(self) -> bool:
-        books = self.internet.accounting
-        assert books.lost == sum(books.lost_by.values())
-        return books.sent == books.delivered + books.lost + books.nobody + books.in_flight
-
 
 def play(body: Callable[[Two], Awaitable[None]], options: NetworkOptions | None = None, seed: int = 0) -> str:
     """Run `body` on two hosts; returns the trace."""
@@ -51,7 +47,7 @@ def play(body: Callable[[Two], Awaitable[None]], options: NetworkOptions | None 
             two.a = await two.alice.datagrams(Endpoint("10.0.0.1", 1000))
             two.b = await two.bob.datagrams(Endpoint("10.0.1.1", 2000))
             await body(two)
-            assert two.books_balance()
+            assert internet.accounting.balanced
             return internet.trace.hexdigest()
 
     return lab.run(main, seed=seed)
@@ -147,6 +143,119 @@ def test_a_one_way_cut_lets_the_other_way_through() -> None:
         assert two.heard() == []
 
     play(body)
+
+
+def test_a_partition_cuts_every_pair_across_it_and_nobody_else_until_all_is_healed() -> None:
+    async def body(two: Two) -> None:
+        carol = two.internet.host("carol", ["10.0.2.1"])
+        c = await carol.datagrams(Endpoint("10.0.2.1", 3000))
+        two.internet.partition([two.alice, carol], [two.bob])
+        two.a.send(b"within", c.local)
+        for port, target in ((two.a, two.b), (c, two.b), (two.b, two.a), (two.b, c)):
+            port.send(b"across", target.local)
+        assert await c.receive() == [(b"within", two.a.local)]
+        assert two.internet.accounting.lost_by == {"cut": 4}
+        two.internet.heal_all()
+        c.send(b"healed", two.b.local)
+        assert await two.b.receive() == [(b"healed", c.local)]
+        with pytest.raises(ValueError, match="bob stands on both sides"):
+            two.internet.partition([two.alice, two.bob], [two.bob])
+
+    play(body)
+
+
+def test_a_one_way_partition_loses_one_way_alone() -> None:
+    async def body(two: Two) -> None:
+        two.internet.partition([two.alice], [two.bob], one_way=True)
+        two.a.send(b"lost", two.b.local)
+        two.b.send(b"kept", two.a.local)
+        assert await two.a.receive() == [(b"kept", two.b.local)]
+        assert two.heard() == []
+
+    play(body)
+
+
+def test_a_part_of_the_datagrams_comes_twice_and_the_books_know() -> None:
+    async def body(two: Two) -> None:
+        for n in range(1000):
+            two.a.send(b"%d" % n, two.b.local)
+        await trio.sleep(1)
+        books = two.internet.accounting
+        assert (books.sent, books.delivered) == (1000, 1000 + books.duplicated)
+        assert 250 < books.duplicated < 350
+        assert len(set(two.heard())) == 1000
+
+    play(body, NetworkOptions(duplication=0.3, inbox=2000))
+
+
+def test_a_part_of_the_datagrams_is_overtaken() -> None:
+    async def body(two: Two) -> None:
+        start = trio.current_time()
+        for n in range(1000):
+            two.a.send(n.to_bytes(2, "big"), two.b.local)
+        await trio.sleep(0.0501)
+        in_time = two.heard()
+        assert in_time == sorted(in_time)
+        assert 650 < len(in_time) < 750
+        await trio.sleep(start + 0.2501 - trio.current_time())
+        assert len(two.heard()) == 1000
+        assert two.heard() != sorted(two.heard())
+
+    play(body, NetworkOptions(reordering=0.3, reorder_by=0.2))
+
+
+def test_hosts_are_as_far_apart_as_their_places() -> None:
+    async def body(two: Two) -> None:
+        latency = two.internet.options.latency
+        start = trio.current_time()
+        two.a.send(b"x", two.b.local)
+        await two.b.receive()
+        took = trio.current_time() - start
+        assert took == pytest.approx(latency.between(latency.place("alice"), latency.place("bob")))
+        assert took != pytest.approx(latency.median_round_trip / 2, rel=0.01)
+
+    play(body, NetworkOptions(latency=Coordinates(3)))
+
+
+@pytest.mark.parametrize(("bandwidth", "ends"), [((10_000, None), "sender"), ((None, 10_000), "receiver")])
+def test_packets_wait_for_the_line_and_what_finds_no_room_is_lost(
+    bandwidth: tuple[float | None, float | None], ends: str
+) -> None:
+    async def body(two: Two) -> None:
+        start = trio.current_time()
+        for n in range(10):
+            two.a.send(bytes([n]) * 972, two.b.local)  # 1,000 bytes with the headers: 0.1 s each
+        await two.b.receive()
+        assert trio.current_time() - start == pytest.approx(0.15)
+        await trio.sleep(1)
+        assert [data[0] for data in two.heard()] == [1, 2, 3, 4], ends
+        assert two.internet.accounting.lost_by == {"line": 5}
+        two.b.send(b"the other way is free", two.a.local)
+        start = trio.current_time()
+        await two.a.receive()
+        assert trio.current_time() - start < 0.06
+
+    play(body, NetworkOptions(bandwidth=bandwidth, line_queue=5000))
+
+
+def test_a_host_talks_to_itself_past_its_line() -> None:
+    async def body(two: Two) -> None:
+        start = trio.current_time()
+        two.a.send(bytes(1000), two.a.local)
+        await two.a.receive()
+        assert trio.current_time() - start == pytest.approx(0.00005)
+
+    play(body, NetworkOptions(bandwidth=(1000, 1000)))
+
+
+def test_faults_that_are_off_draw_no_chance() -> None:
+    async def body(two: Two) -> None:
+        before = two.internet._rng.getstate()
+        two.a.send(b"x", two.b.local)
+        await two.b.receive()
+        assert two.internet._rng.getstate() == before
+
+    play(body, NetworkOptions(latency=Coordinates(1), bandwidth=(1e6, 1e6)))
 
 
 def test_a_dead_host_neither_hears_nor_sends_and_its_address_can_be_taken_again() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from typing import NoReturn
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from kadnet import lab
-from kadnet.lab import EPOCH, Timeout, VirtualWall, run, run_until, virtual_internet, virtual_runtime
+from kadnet.lab import EPOCH, Timeout, VirtualWall, replay_line, run, run_until, virtual_internet, virtual_runtime
 from kadnet.runtime import Runtime
 
 
@@ -37,8 +39,45 @@ def test_every_run_starts_at_the_same_virtual_time() -> None:
 
 
 def test_a_run_that_hangs_ends_at_its_virtual_limit_and_names_its_seed() -> None:
-    with pytest.raises(Timeout, match=r"did not end in 100 virtual seconds \(seed 41 shows it again\)"):
+    with pytest.raises(Timeout, match=r"did not end in 100 virtual seconds") as caught:
         run(trio.sleep_forever, seed=41, virtual_limit=100)
+    assert caught.value.__notes__ == ["seed 41 shows it again: run(sleep_forever, seed=41)"]
+
+
+def fails(*_with: object) -> NoReturn:
+    raise KeyError("mine")
+
+
+async def fails_in_a_nursery() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fails_later)
+
+
+async def fails_later() -> None:
+    fails()
+
+
+async def fails_with(_what: object) -> None:
+    fails()
+
+
+def test_whatever_a_run_raises_says_how_to_see_it_again() -> None:
+    with pytest.raises(KeyError) as caught:
+        run(fails_with, "this", seed=7)
+    assert caught.value.__notes__ == ["seed 7 shows it again: run(fails_with, ..., seed=7)"]
+    with pytest.raises(ExceptionGroup) as group:
+        run(fails_in_a_nursery, seed=8)
+    assert group.value.__notes__ == ["seed 8 shows it again: run(fails_in_a_nursery, seed=8)"]
+
+
+def test_a_harness_says_what_to_type_to_see_it_again() -> None:
+    token = replay_line.set(lambda seed: f"pytest 'tests/x.py::test_y' --lab-seeds={seed}")
+    try:
+        with pytest.raises(KeyError) as caught:
+            run(fails_later, seed=9)
+    finally:
+        replay_line.reset(token)
+    assert caught.value.__notes__ == ["seed 9 shows it again: pytest 'tests/x.py::test_y' --lab-seeds=9"]
 
 
 async def test_run_until_returns_soon_after_the_condition_and_says_how_long_it_took(autojump_clock: MockClock) -> None:
@@ -60,8 +99,9 @@ def test_run_until_names_the_condition_and_the_seed() -> None:
     async def main() -> None:
         await run_until(the_ring_is_closed, 3)
 
-    with pytest.raises(Timeout, match=r"not true after 3 virtual seconds: the_ring_is_closed \(seed 42 shows it again"):
+    with pytest.raises(Timeout, match=r"not true after 3 virtual seconds: the_ring_is_closed\n") as caught:
         run(main, seed=42)
+    assert caught.value.__notes__ == ["seed 42 shows it again: run(main, seed=42)"]
 
 
 async def test_run_until_outside_a_run_names_no_seed(autojump_clock: MockClock) -> None:

@@ -42,80 +42,6 @@ def play(body: Callable[[Two], Awaitable[None]], options: NetworkOptions | None 
     lab.run(main)
 
 
-def test_a_connection_stands_after_one_round_trip_and_bytes_take_half_of_one() -> None:
-    async def body(two: Two) -> None:
-        start = trio.current_time()
-        ours = await two.alice.connect(AT_BOB)
-        assert trio.current_time() - start == pytest.approx(0.1)
-        await ours.send_all(b"x")
-        theirs, _ = await two.listener.accept()
-        assert await theirs.receive_some() == b"x"
-        assert trio.current_time() - start == pytest.approx(0.15)
-        assert (theirs.remote, ours.remote) == (ours.local, AT_BOB)
-
-    play(body)
-
-
-def test_a_refusal_takes_one_round_trip_and_a_dead_host_two_minutes() -> None:
-    async def body(two: Two) -> None:
-        start = trio.current_time()
-        with pytest.raises(ConnectionRefusedError):
-            await two.alice.connect(Endpoint("10.0.0.2", 9))
-        assert trio.current_time() - start == pytest.approx(0.1)
-        two.internet.kill(two.bob)
-        start = trio.current_time()
-        with pytest.raises(TimeoutError):
-            await two.alice.connect(AT_BOB)
-        assert trio.current_time() - start == pytest.approx(127)
-
-    play(body)
-
-
-def test_a_knock_lost_in_a_cut_is_repeated() -> None:
-    async def body(two: Two) -> None:
-        two.internet.cut(two.alice, two.bob)
-        two.internet.after(2, lambda: two.internet.heal(two.alice, two.bob))
-        start = trio.current_time()
-        await two.alice.connect(AT_BOB)
-        assert trio.current_time() - start == pytest.approx(3.1)  # knocks after 0, 1 and 3 seconds
-
-    play(body)
-
-
-def test_an_attempt_that_was_cancelled_leaves_no_connection() -> None:
-    async def body(two: Two) -> None:
-        with trio.move_on_after(0.07):
-            await two.alice.connect(AT_BOB)
-        with trio.move_on_after(100) as scope:
-            await two.listener.accept()
-        assert scope.cancelled_caught
-
-    play(body)
-
-
-def test_a_full_backlog_hears_no_knock_until_somebody_is_accepted() -> None:
-    async def body(two: Two) -> None:
-        await two.alice.connect(AT_BOB)
-        await trio.sleep(1)
-        two.internet.after(2, lambda: two.listener._callers.clear())
-        start = trio.current_time()
-        await two.alice.connect(AT_BOB)
-        assert trio.current_time() - start == pytest.approx(3.1)
-
-    play(body, NetworkOptions(backlog=1))
-
-
-def test_a_closed_listener_breaks_the_connections_it_never_accepted() -> None:
-    async def body(two: Two) -> None:
-        ours = await two.alice.connect(AT_BOB)
-        await trio.sleep(1)
-        await two.listener.aclose()
-        with pytest.raises(trio.BrokenResourceError, match="reset"):
-            await ours.receive_some()
-
-    play(body)
-
-
 def test_the_sender_waits_for_a_window_of_unread_bytes() -> None:
     async def body(two: Two) -> None:
         ours, theirs = await two.connected()
@@ -240,6 +166,54 @@ def test_bytes_that_arrived_before_a_reset_are_still_read() -> None:
             await theirs.receive_some()
 
     play(body)
+
+
+def test_a_stream_slows_down_to_the_slower_of_the_two_lines() -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ours.send_all, bytes(100_000))
+            got = 0
+            while got < 100_000:
+                got += len(await theirs.receive_some())
+        assert 10 < trio.current_time() - start < 10.6
+
+    for bandwidth in ((10_000.0, None), (None, 10_000.0), (10_000.0, 20_000.0)):
+        play(body, NetworkOptions(bandwidth=bandwidth, segment=1000))
+
+
+def test_a_stream_that_fills_a_line_leaves_room_for_datagrams() -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        a = await two.alice.datagrams(Endpoint("10.0.0.1", 1))
+        b = await two.bob.datagrams(Endpoint("10.0.0.2", 1))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ours.send_all, bytes(100_000))
+            await trio.sleep(1)
+            start = trio.current_time()
+            a.send(b"x", b.local)
+            await b.receive()
+            assert trio.current_time() - start < 0.4  # behind one segment on each line
+            nursery.cancel_scope.cancel()
+        assert len(theirs._received) > 5000
+
+    play(body, NetworkOptions(bandwidth=(10_000.0, 10_000.0), segment=1000))
+
+
+def test_streams_of_a_slow_line_share_it() -> None:
+    async def body(two: Two) -> None:
+        pairs = [await two.connected() for _ in range(2)]
+        async with trio.open_nursery() as nursery:
+            for ours, _ in pairs:
+                nursery.start_soon(ours.send_all, bytes(100_000))
+            await trio.sleep(5)
+            arrived = [len(theirs._received) for _, theirs in pairs]
+            nursery.cancel_scope.cancel()
+        assert sum(arrived) == pytest.approx(50_000, rel=0.1)
+        assert abs(arrived[0] - arrived[1]) <= 1000
+
+    play(body, NetworkOptions(bandwidth=(10_000.0, None), segment=1000))
 
 
 def test_segments_are_in_the_trace_and_seen_by_observers() -> None:

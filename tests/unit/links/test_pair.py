@@ -10,7 +10,7 @@ import trio
 
 from kadnet.errors import LinkLost, PeerUnreachable
 from kadnet.events import LinkDown, LinkUp
-from kadnet.lab import NetworkOptions, run
+from kadnet.lab import Constant, NetworkOptions, run
 from kadnet.wire.envelopes import IDLE, Close
 from tests.unit.links.bench import LOUD, Bench, Room, identity, ids, on_bench, open_bench, soon
 from tests.unit.links.strangers import Stranger
@@ -116,7 +116,7 @@ def test_two_that_call_each_other_at_one_moment_end_with_one_link(seed: int) -> 
     latency = (0.0005, 0.003, 0.02, 0.08, 0.15)[seed % 5] * (1 + seed / 50)
 
     async def main() -> None:
-        async with open_bench(options=NetworkOptions(one_way_latency=latency), seed=seed) as bench:
+        async with open_bench(options=NetworkOptions(latency=Constant(latency)), seed=seed) as bench:
             alice, bob = await bench.two()
             rooms = (alice, bob)
             for room in rooms:

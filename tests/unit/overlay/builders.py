@@ -252,7 +252,7 @@ class Lab:
 
     def machine(self, ip: str) -> VirtualNetwork:
         """The living machine at an address."""
-        return self.internet._hosts[ip]
+        return self.internet.host_at(ip)
 
     async def raw(self, name: str, ip: str, *, network: bytes = PUBLIC, port: int = PORT) -> RawPeer:
         machine = self.internet.host(name, [ip])

@@ -36,7 +36,7 @@ def test_what_cannot_be_is_said_before_anything_begins(wrong: dict[str, Any], sa
 def test_half_of_the_sessions_are_longer_than_the_median() -> None:
     rng = Random(5)
     for sessions in ("exponential", "weibull"):
-        plan = Plan(churn=3600.0, sessions=sessions)  # type: ignore[arg-type]  # the names, one by one
+        plan = Plan(churn=3600.0, sessions=sessions)
         assert median(plan.session(rng) for _ in range(DRAWS)) == pytest.approx(3600, rel=0.05)
 
 

@@ -191,8 +191,11 @@ class Lookup:
         self.answers += 1
         nearest = self._order[0][0]
         hop = candidate.hop + 1
+        by_id = self._by_id
         for contact in contacts:
-            candidate.brought += self._learn(contact, hop)
+            known = by_id.get(contact.id)
+            if known is None or known.contact is not contact:  # most were named before, by the same object
+                candidate.brought += self._learn(contact, hop)
         self._since_closer = 0 if self._order[0][0] < nearest else self._since_closer + 1
 
     def on_failure(self, peer: bytes, now: float, at: Contact | None = None) -> None:

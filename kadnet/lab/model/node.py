@@ -210,16 +210,20 @@ class Node:
 
     def worth_asking(self, contacts: Iterable[Contact], now: float) -> list[Contact]:
         """Without those that were silent a moment ago."""
-        return [contact for contact in contacts if not self._is_silent(contact, now)]
+        known = self._known
+        return [
+            contact
+            for contact in contacts
+            if (peer := known.get(contact.id)) is None
+            or peer.silence.unanswered < 2  # nearly always: spare the rest
+            or not self._is_silent(peer, contact, now)
+        ]
 
-    def _is_silent(self, contact: Contact, now: float) -> bool:
-        known = self._known.get(contact.id)
-        if known is None or known.silence.unanswered < 2:
-            return False
-        return known.silence.lasts(
+    def _is_silent(self, peer: Known, contact: Contact, now: float) -> bool:
+        return peer.silence.lasts(
             contact.endpoint,
             now,
-            timeout=self.rtt.timeout(known.rtt),
+            timeout=self.rtt.timeout(peer.rtt),
             heard_at=self.heard_at,
             memory=self.tuning.rpc.silence,
         )

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "outbox": ("messages", "outbox", "The messages that are not delivered yet."),
     "chat": ("talk", "chat", "Talk with a node, line by line."),
     "contact": ("contacts", "contact", "Names for node IDs: add, list, remove."),
+    "sim": ("sim.command", "sim", "Simulate an overlay of thousands, and compare how lookups fare in it."),
     "demo": ("demo", "demo", "Watch an overlay of processes store, find, lose nodes, and talk."),
 }
 

@@ -31,6 +31,7 @@ _DOORS = 3  # bootstrap addresses that a newcomer is given
 _STEP = 1.0  # virtual seconds between two looks at how far it has come
 _LONGEST_JOIN = 300.0  # virtual seconds after the last start for which those who have not joined are waited for
 _LONGEST_LOOKUP = 600.0
+_LOOKUP_BYTES = 1024  # its key, its place in the heap, its sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ STRATEGIES: Final[Mapping[str, str]] = MappingProxyType({name: one.told for name
 
 def bytes_needed(plan: Plan, strategy: str) -> int:
     """Bytes of memory that a simulation takes at most, beside the interpreter: measured per node, with a margin."""
-    return int(plan.nodes * _strategy(strategy).kib_per_node * 1024)
+    return int(plan.nodes * _strategy(strategy).kib_per_node * 1024) + plan.lookups * _LOOKUP_BYTES
 
 
 def _strategy(name: str) -> Strategy:
@@ -208,7 +209,8 @@ class Simulation:
         nearest = set(self.world.nearest(key, k, asker))
         met = {contact.position for contact in found.closest()}
         recall = len(nearest & met) / len(nearest)
-        self.samples.append(Sample(found.first, direct, found.whole, found.messages, found.hops, recall))
+        whole = found.whole if met else None  # an asker that knows nobody is done at once, with nothing
+        self.samples.append(Sample(found.first, direct, whole, found.messages, found.hops, recall))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tests.unit.daemon.fake import served
 WRITTEN = [name for name in COMMANDS if name != "demo"]
 HEAVY = (
     "trio", "starlette", "hypercorn", "structlog", "kadnet.node", "kadnet.overlay", "kadnet.daemon", "sqlite3",
-    "prompt_toolkit",
+    "prompt_toolkit", "matplotlib", "kadnet.lab",
 )  # fmt: skip
 
 
@@ -35,7 +35,11 @@ def modules_after(*words: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["version"], *([name, "--help"] for name in ("run", "put", "lookup", "send", "chat", "contact"))],
+    [
+        ["--help"],
+        ["version"],
+        *([name, "--help"] for name in ("run", "put", "lookup", "send", "chat", "contact", "sim")),
+    ],
 )
 def test_help_imports_neither_trio_nor_the_node(words: list[str]) -> None:
     assert modules_after(*words) == set()

@@ -161,6 +161,13 @@ def test_an_unknown_strategy_is_answered_with_those_there_are() -> None:
         bytes_needed(SMALL, "guess")
 
 
-def test_memory_grows_with_the_nodes() -> None:
+def test_who_knows_nobody_has_no_complete_set() -> None:
+    report = simulate(replace(SMALL, nodes=5, lookups=3, loss=1.0, settle=10.0))
+    assert all(sample.whole is None for sample in report.samples)
+
+
+def test_memory_grows_with_the_nodes_and_the_lookups() -> None:
     for strategy in STRATEGIES:
-        assert bytes_needed(replace(SMALL, nodes=240), strategy) == 10 * bytes_needed(SMALL, strategy)
+        needed = bytes_needed(SMALL, strategy)
+        assert bytes_needed(replace(SMALL, nodes=240), strategy) > 8 * needed
+        assert bytes_needed(replace(SMALL, lookups=1_000_000), strategy) > needed + 500_000_000

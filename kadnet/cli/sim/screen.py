@@ -1,0 +1,228 @@
+"""How far `kadnet sim` has come: one bar over all strategies with the time left on a terminal, else a line for a phase.
+
+It goes to stderr, and nothing depends on it: when that is closed it falls silent. `Estimate` is pure.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TextIO
+
+from kadnet.cli.render import age
+
+if TYPE_CHECKING:
+    from kadnet.lab.model import Plan
+
+_BAR: Final = 20  # characters
+_COMMON: Final = 80  # columns of a terminal that does not know its own
+_REDRAW: Final = 0.1  # seconds: more often than that nobody can read
+_SURE: Final = 2.0  # seconds of measuring before a speed is believed
+_SHORT: Final = {"join": "joining", "settle": "settling", "look up": "lookups"}
+_PHASES: Final = ("join", "settle", "look up")
+
+
+@dataclass(slots=True)
+class _Phase:
+    """One phase of one strategy. `part` is how much of it is done, 0 to 1; `spent` in seconds, up to `seen`."""
+
+    guess: float
+    part: float = 0.0
+    began: float | None = None
+    seen: float = 0.0
+
+    @property
+    def spent(self) -> float:
+        return 0.0 if self.began is None else self.seen - self.began
+
+    @property
+    def measured(self) -> float | None:
+        """How long it takes in all, as far as its own speed tells. None when it has hardly begun."""
+        if self.began is None:
+            return None
+        if self.part >= 1.0:
+            return self.spent
+        sure = self.part > 0 and (self.part >= 0.1 or self.spent >= _SURE)
+        return self.spent / self.part if sure else None
+
+
+class Estimate:
+    """How much is done and how long it will still take, from the speed so far.
+
+    A phase that other strategies have been through takes this one as long as them, or longer or shorter as its earlier
+    phases did; one that none has been through is guessed from the pace of the others. `at_once`: how many strategies
+    run beside each other.
+    """
+
+    def __init__(self, plan: Plan, strategies: Sequence[str], *, at_once: int = 1) -> None:
+        # How long the phases take compared with each other, for as long as nothing is measured: joins of 10 ms, upkeep
+        # of 7 µs for each node and virtual second, 1.5 ms for a value stored and 1 ms for one found.
+        settle = 0.0007 * plan.nodes * plan.settling + 0.15 * plan.lookups
+        guesses = dict(zip(_PHASES, (float(plan.nodes), settle, 0.1 * plan.lookups), strict=True))
+        self._phases = {name: {phase: _Phase(guess) for phase, guess in guesses.items()} for name in strategies}
+        self._at_once = at_once
+        self._shown = 0.0
+
+    def note(self, strategy: str, phase: str, done: int, total: int, now: float) -> None:
+        """A strategy has come so far; the phases before this one are through."""
+        for name, found in self._phases[strategy].items():
+            if name == phase:
+                found.began = now if found.began is None else found.began
+                found.seen = now
+                found.part = min(1.0, done / total) if total > 0 else 1.0
+                return
+            found.part = 1.0
+
+    def end(self, strategy: str) -> None:
+        """A strategy is through."""
+        for found in self._phases[strategy].values():
+            found.part = 1.0
+
+    def left(self) -> float | None:
+        """Seconds; None while nothing is known."""
+        if not self._known():
+            return None
+        lefts = [
+            sum(self._whole(strategy, phase) * (1.0 - found.part) for phase, found in phases.items())
+            for strategy, phases in self._phases.items()
+        ]
+        return max(sum(lefts) / self._at_once, *lefts)
+
+    def part(self) -> float:
+        """How much of everything is done, 0 to 1. It never goes back, whatever the estimate does."""
+        whole = done = 0.0
+        for strategy, phases in self._phases.items():
+            for phase, found in phases.items():
+                seconds = self._whole(strategy, phase)
+                whole += seconds
+                done += seconds * found.part
+        self._shown = max(self._shown, done / whole if whole > 0 else 0.0)
+        return self._shown
+
+    def _known(self) -> list[_Phase]:
+        return [found for phases in self._phases.values() for found in phases.values() if found.measured is not None]
+
+    def _whole(self, strategy: str, phase: str) -> float:
+        """Seconds that a phase takes in all."""
+        own = self._phases[strategy]
+        if (measured := own[phase].measured) is not None:
+            return measured
+        if (usual := self._usual(phase, strategy)) is None:
+            known = self._known()
+            guessed = sum(found.guess for found in known)
+            return own[phase].guess * (sum(found.measured or 0.0 for found in known) / guessed if guessed > 0 else 1.0)
+        taken = expected = 0.0
+        for name, found in own.items():
+            others = self._usual(name, strategy)
+            if found.measured is not None and others is not None:
+                taken += found.measured
+                expected += others
+        return usual * taken / expected if expected > 0 else usual
+
+    def _usual(self, phase: str, strategy: str) -> float | None:
+        """What the phase takes other strategies on average."""
+        known = [
+            measured
+            for name, phases in self._phases.items()
+            if name != strategy and (measured := phases[phase].measured) is not None
+        ]
+        return sum(known) / len(known) if known else None
+
+
+class Progress:
+    """Shows it. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        plan: Plan,
+        strategies: Sequence[str],
+        *,
+        at_once: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._live = stream.isatty() and os.environ.get("TERM", "") != "dumb"
+        self._strategies = list(strategies)
+        self._estimate = Estimate(plan, strategies, at_once=at_once)
+        self._at_once = at_once
+        self._clock = clock
+        self._now_doing: dict[str, str] = {}
+        self._phases: set[tuple[str, str]] = set()
+        self._next = 0.0
+        self._silent = False
+
+    def at(self, strategy: str, phase: str, done: int, total: int) -> None:
+        """What a simulation calls, as often as it likes."""
+        now = self._clock()
+        self._estimate.note(strategy, phase, done, total, now)
+        new = (strategy, phase) not in self._phases
+        if new:
+            self._phases.add((strategy, phase))
+            if not self._live:
+                self._begin(strategy, phase, total)
+        if self._live and (new or now >= self._next or done == total):
+            self._next = now + _REDRAW
+            self._now_doing[strategy] = doing(phase, done, total, short=self._at_once > 1)
+            self._draw()
+
+    def end(self, strategy: str) -> None:
+        """A strategy is through."""
+        self._estimate.end(strategy)
+        self._now_doing.pop(strategy, None)
+
+    def leave(self) -> None:
+        """Take the bar away: what follows is the table."""
+        if self._live:
+            self._put("\r\x1b[K")
+
+    def _begin(self, strategy: str, phase: str, total: int) -> None:
+        number = self._strategies.index(strategy) + 1
+        self._put(f"{strategy} ({number} of {len(self._strategies)}): {beginning(phase, total)}{self._left(', ')}\n")
+
+    def _draw(self) -> None:
+        part = self._estimate.part()
+        bar = "#" * round(_BAR * part)
+        what = ", ".join(f"{strategy}: {said}" for strategy, said in self._now_doing.items())
+        before, after = f"{bar:.<{_BAR}} {100 * part:3.0f} %  ", self._left("  ")
+        room = _columns(self._stream) - 1 - len(before) - len(after)
+        self._put(f"\r{before}{what[: max(0, room)]}{after}\x1b[K")
+
+    def _left(self, before: str) -> str:
+        left = self._estimate.left()
+        return "" if left is None else f"{before}{age(left + 0.5)} left"
+
+    def _put(self, text: str) -> None:
+        if self._silent:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more
+            self._silent = True
+
+
+def doing(phase: str, done: int, total: int, *, short: bool = False) -> str:
+    """What is being done, and how far it is. `short`: several of these stand side by side."""
+    if short:
+        return f"{_SHORT.get(phase, phase)} {100 * done // max(1, total)} %"
+    if phase == "join":
+        return f"joining {done:,} of {total:,} nodes"
+    if phase == "look up":
+        return f"lookup {done:,} of {total:,}"
+    return f"settling, {100 * done // max(1, total)} %"
+
+
+def beginning(phase: str, total: int) -> str:
+    """What is about to be done."""
+    return {"join": f"joining {total:,} nodes", "look up": f"{total:,} lookups"}.get(phase, "settling")
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal is."""
+    try:
+        return max(40, os.get_terminal_size(stream.fileno()).columns or _COMMON)
+    except (OSError, ValueError):  # it will not say
+        return _COMMON

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+
+from kadnet.cli.sim.screen import Estimate, Progress
+from kadnet.lab.model import Plan
+
+PLAN = Plan(nodes=1000, lookups=500)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
+# ------------------------------------------------------------------------------------------------------- the estimate
+
+
+def through(estimate: Estimate, strategy: str, began: float, *lasting: float) -> float:
+    """A strategy whose phases take so many seconds each."""
+    now = began
+    for phase, seconds in zip(("join", "settle", "look up"), lasting, strict=True):
+        estimate.note(strategy, phase, 0, 10, now)
+        now += seconds
+        estimate.note(strategy, phase, 10, 10, now)
+    estimate.end(strategy)
+    return now
+
+
+def test_nothing_is_known_before_something_is_measured() -> None:
+    estimate = Estimate(PLAN, ["a", "b"])
+    assert estimate.left() is None
+    estimate.note("a", "join", 0, 1000, 5.0)
+    assert estimate.left() is None
+    assert estimate.part() == 0.0
+
+
+def test_a_phase_goes_on_at_its_speed() -> None:
+    estimate = Estimate(PLAN, ["a"])
+    estimate.note("a", "join", 10, 10, 0.0)
+    estimate.note("a", "settle", 10, 10, 0.0)
+    estimate.note("a", "look up", 0, 500, 0.0)
+    estimate.note("a", "look up", 100, 500, 20.0)
+    assert estimate.left() == pytest.approx(80.0)
+
+
+def test_what_one_strategy_took_is_expected_of_the_next() -> None:
+    estimate = Estimate(PLAN, ["a", "b", "c"])
+    through(estimate, "a", 0.0, 60.0, 30.0, 10.0)
+    assert estimate.left() == pytest.approx(200.0)
+    assert estimate.part() == pytest.approx(1 / 3)
+
+
+def test_a_strategy_that_is_slower_so_far_is_expected_to_stay_so() -> None:
+    estimate = Estimate(PLAN, ["a", "b"])
+    now = through(estimate, "a", 0.0, 60.0, 30.0, 10.0)
+    estimate.note("b", "join", 0, 10, now)
+    estimate.note("b", "join", 10, 10, now + 120.0)
+    estimate.note("b", "settle", 0, 10, now + 120.0)
+    assert estimate.left() == pytest.approx(2 * (30.0 + 10.0))
+
+
+def test_two_at_once_take_half_as_long_but_never_less_than_one_of_them() -> None:
+    estimate = Estimate(PLAN, ["a", "b", "c"], at_once=2)
+    through(estimate, "a", 0.0, 60.0, 30.0, 10.0)
+    assert estimate.left() == pytest.approx(100.0)
+    estimate.end("b")
+    assert estimate.left() == pytest.approx(100.0)
+
+
+def test_what_is_done_never_goes_back() -> None:
+    estimate = Estimate(PLAN, ["a", "b"])
+    estimate.note("a", "join", 0, 1000, 0.0)
+    estimate.note("a", "join", 1000, 1000, 10.0)
+    shown = estimate.part()
+    assert 0 < shown < 1
+    estimate.note("a", "settle", 0, 60, 10.0)
+    estimate.note("a", "settle", 6, 60, 510.0)
+    left = estimate.left()
+    assert left is not None
+    assert left > 4000, "it takes far longer than was thought"
+    assert estimate.part() == shown
+
+
+# ---------------------------------------------------------------------------------------------------- how it is shown
+
+
+def test_a_terminal_has_one_bar_with_what_is_done_and_the_time_left(clock: Clock) -> None:
+    stream = Terminal()
+    progress = Progress(stream, PLAN, ["k8-a3-2s", "k20-a3-5s"], clock=clock)
+    progress.at("k8-a3-2s", "join", 0, 1000)
+    clock.now += 10
+    progress.at("k8-a3-2s", "join", 640, 1000)
+    last = stream.getvalue().rpartition("\r")[2]
+    assert "k8-a3-2s: joining 640 of 1,000 nodes" in last
+    assert last.startswith("#")
+    assert last.endswith("s left\x1b[K")
+    progress.leave()
+    assert stream.getvalue().endswith("\r\x1b[K")
+    assert "\n" not in stream.getvalue()
+
+
+def test_a_terminal_is_not_redrawn_more_often_than_it_can_be_read(clock: Clock) -> None:
+    stream = Terminal()
+    progress = Progress(stream, PLAN, ["kadnet"], clock=clock)
+    for done in range(500):
+        clock.now += 0.001
+        progress.at("kadnet", "join", done, 1000)
+    assert 2 <= stream.getvalue().count("\r") <= 7
+
+
+def test_the_bar_is_never_wider_than_the_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((50, 24)))
+    monkeypatch.setattr(Terminal, "fileno", lambda _self: 2, raising=False)
+    stream = Terminal()
+    progress = Progress(stream, PLAN, ["k20-a10-10s"], clock=clock)
+    progress.at("k20-a10-10s", "join", 0, 1000)
+    clock.now += 100
+    progress.at("k20-a10-10s", "join", 999, 1000)
+    shown = stream.getvalue().replace("\x1b[K", "").split("\r")
+    assert max(map(len, shown)) <= 49
+    assert "left" in shown[-1]
+
+
+def test_elsewhere_there_is_a_line_for_each_phase(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, PLAN, ["k8-a3-2s", "kadnet"], clock=clock)
+    for phase in ("join", "settle", "look up"):
+        for done in range(11):
+            clock.now += 1
+            progress.at("kadnet", phase, done, 10)
+    progress.leave()
+    first, second, third = stream.getvalue().splitlines()
+    assert first == "kadnet (2 of 2): joining 10 nodes"
+    assert second.startswith("kadnet (2 of 2): settling, ")
+    assert third.startswith("kadnet (2 of 2): 10 lookups, ")
+    assert third.endswith(" left")
+    monkeypatch.setenv("TERM", "dumb")
+    dumb = Terminal()
+    Progress(dumb, PLAN, ["kadnet"], clock=clock).at("kadnet", "join", 0, 1000)
+    assert dumb.getvalue() == "kadnet (1 of 1): joining 1,000 nodes\n"
+
+
+def test_a_reader_that_is_gone_stops_nothing(clock: Clock) -> None:
+    class Closed(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    progress = Progress(Closed(), PLAN, ["kadnet"], clock=clock)
+    progress.at("kadnet", "join", 1, 1000)
+    progress.leave()

@@ -1,6 +1,8 @@
 """What a node at rest costs: CPU and memory of each of 16 daemons that have nothing to do but keep their overlay whole.
 
 Memory is counted above a process that has imported the same modules and does nothing.
+
+    python -m benchmarks.idle NODES WINDOWS SECONDS        a line for each window
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ def _resident(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
 
 
-def measure(nodes: int, repeats: int, seconds: float, settle: float) -> dict[str, Any]:
-    """Medians over all nodes: `cpu_percent` of one core in each of `repeats` windows, and `mib` above the imports."""
+def measure(nodes: int, repeats: int, seconds: float, settle: float) -> list[dict[str, Any]]:
+    """Medians over all nodes: `cpu_percent` of one core in each of `repeats` windows, and the MiB above the imports."""
     with tempfile.TemporaryDirectory(prefix="kadnet-idle-") as folder:
         bare = subprocess.Popen([sys.executable, "-c", _BARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert bare.stdout is not None
@@ -60,4 +62,11 @@ def measure(nodes: int, repeats: int, seconds: float, settle: float) -> dict[str
                 process.terminate()
             for process in [*processes, bare]:
                 process.wait()
-    return {"cpu_percent": windows, "mib_above_imports": resident - floor, "mib": resident}
+    mib = resident - floor
+    own = {"row": "idle", "peer": "kadnet", "mib_above_imports": mib}
+    return [{**own, "repeat": number, "cpu_percent": window} for number, window in enumerate(windows)]
+
+
+if __name__ == "__main__":
+    for line in measure(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), settle=10):
+        print(json.dumps(line))

@@ -1,15 +1,20 @@
-"""App notices of 1 KiB over a link, beside bare trio TCP that carries the same 1 KiB frames, one send for each.
+"""App notices over a link: queued, sealed, framed, checked, opened, handed to a handler. Also what a handshake costs.
+
+    python -m benchmarks.notices SECONDS        a warm request and answer; whole handshakes per second
 
 Sender and receiver are two processes. What counts is what the receiver has seen, from the first send to its answer.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from typing import Any
 
 import trio
 
+from benchmarks.pairs import serving
 from kadnet.host import Host, open_host
 from kadnet.identity.address import Address
 from kadnet.identity.keys import Identity
@@ -17,23 +22,22 @@ from kadnet.overlay import OverlaySettings
 from kadnet.runtime import real_runtime
 from kadnet.wire.handshake import Answerer, Caller
 
-SIZE = 1024
 _ALONE = OverlaySettings(reach="client")  # the overlay has nothing to do with it
+_TRIPS = 300
 
 
 def _node() -> Any:
     return open_host(real_runtime(), listen="127.0.0.1:0", overlay=_ALONE)
 
 
-async def serve_links(tell: Any) -> None:
-    """Count notices, and answer requests with the count so far."""
+async def serve(tell: Any) -> None:
+    """Count the bytes of notices, and answer requests with the count so far."""
     async with _node() as host:
         seen = 0
 
         async def count(_peer: bytes, body: bytes) -> None:
             nonlocal seen
-            assert len(body) == SIZE
-            seen += 1
+            seen += len(body)
 
         async def answer(_peer: bytes, _body: bytes) -> bytes:
             return seen.to_bytes(8, "big")
@@ -43,23 +47,23 @@ async def serve_links(tell: Any) -> None:
         await trio.sleep_forever()
 
 
-async def over_a_link(at: tuple[bytes, int], seconds: float) -> float:
-    """Notices per second that arrived, sent for `seconds`."""
+async def over_a_link(at: tuple[bytes, int], seconds: float, size: int) -> float:
+    """Notices of `size` bytes per second that arrived, sent for `seconds`."""
     async with _node() as host:
         who = Address(at[0], "127.0.0.1", at[1])
         before = await _seen(host, who)
-        body = bytes(SIZE)
+        body = bytes(size)
         started = time.perf_counter()
         end = started + seconds
         while time.perf_counter() < end:
-            for _ in range(64):
+            for _ in range(16):
                 await host.notify(who, "bench", body)
         arrived = await _seen(host, who) - before
-        return arrived / (time.perf_counter() - started)
+        return arrived / size / (time.perf_counter() - started)
 
 
-async def warm_round_trips(at: tuple[bytes, int], count: int) -> float:
-    """Seconds of one request and answer on a link that stands, the median."""
+async def warm_round_trip(at: tuple[bytes, int], count: int) -> float:
+    """Seconds of one request and answer on a link that stands, the median of `count`."""
     async with _node() as host:
         who = Address(at[0], "127.0.0.1", at[1])
         times = []
@@ -72,38 +76,6 @@ async def warm_round_trips(at: tuple[bytes, int], count: int) -> float:
 
 async def _seen(host: Host, who: Address) -> int:
     return int.from_bytes(await host.request(who, "bench", b""), "big")
-
-
-async def serve_bare(tell: Any) -> None:
-    """Count frames of 1 KiB on each stream, and answer its end with the count."""
-
-    async def count(stream: trio.SocketStream) -> None:
-        seen = 0
-        while data := await stream.receive_some(65_536):
-            seen += len(data)
-        await stream.send_all((seen // SIZE).to_bytes(8, "big"))
-        await stream.aclose()
-
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    tell.send(listeners[0].socket.getsockname()[1])
-    await trio.serve_listeners(count, listeners)
-
-
-async def over_bare_tcp(port: int, seconds: float) -> float:
-    """Frames per second that arrived, each sent by itself."""
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
-    body = bytes(SIZE)
-    started = time.perf_counter()
-    end = started + seconds
-    while time.perf_counter() < end:
-        for _ in range(64):
-            await stream.send_all(body)
-    await stream.send_eof()
-    arrived = b""
-    while len(arrived) < 8:
-        arrived += await stream.receive_some(8)
-    await stream.aclose()
-    return int.from_bytes(arrived, "big") / (time.perf_counter() - started)
 
 
 def handshakes_per_second(seconds: float) -> float:
@@ -122,11 +94,12 @@ def handshakes_per_second(seconds: float) -> float:
     return done / (time.perf_counter() - started)
 
 
-__all__ = [
-    "handshakes_per_second",
-    "over_a_link",
-    "over_bare_tcp",
-    "serve_bare",
-    "serve_links",
-    "warm_round_trips",
-]
+def main() -> None:
+    with serving(serve) as at:
+        warm = trio.run(warm_round_trip, at, _TRIPS)
+    hands = handshakes_per_second(float(sys.argv[1]))
+    print(json.dumps({"row": "links", "peer": "kadnet", "warm_us": 1e6 * warm, "handshakes_per_s": hands}))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,15 +2,21 @@
 
 Tokens, limits, counters and the routing table are on: this is the path of every packet. A query is driven by callbacks,
 as the overlay drives it. The same with a task for each caller stands beside it, for programs that await.
+
+    python -m benchmarks.sealed_rpc SECONDS        the second of the two; the first is kadnet's verb `ping`
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+from functools import partial
 from typing import Any
 
 import trio
 
+from benchmarks.pairs import serving
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
 from kadnet.node import open_node
@@ -74,3 +80,14 @@ async def round_trips(to: tuple[bytes, int], in_flight: int, seconds: float, *, 
                 rpc.ask(contact, Ping, (), again, failed)
             await finished.wait()
         return done
+
+
+def main() -> None:
+    seconds = float(sys.argv[1])
+    with serving(serve) as to:
+        done = trio.run(partial(round_trips, to, 32, seconds, tasks=True))
+    print(json.dumps({"row": "tasks", "peer": "kadnet", "per_s": done / seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The scripts of `make bench` run, and nothing of them stays."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from benchmarks.environments import ROOT
+from benchmarks.runner import Failed, run
+
+_CHILD = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+_LEAVES_A_CHILD = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {_CHILD!r}], stdout=subprocess.PIPE, text=True)
+line = '{{"port": %d}}' % int(child.stdout.readline())
+open(REPORT, "w").write(line)
+print(line, flush=True)
+"""
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit('that was all')"])
+def test_what_a_script_started_ends_with_it(end: str, tmp_path: Path) -> None:
+    report = tmp_path / "line"
+    script = _LEAVES_A_CHILD.replace("REPORT", repr(str(report))) + end
+    with pytest.raises(Failed, match="that was all") if end else nullcontext():
+        run(python(script), {}, limit=60)
+    port = json.loads(report.read_text())["port"]
+    assert any(is_free(port) for _ in range(50_000))
+
+
+def test_a_script_that_fails_is_told_by_its_own_last_words() -> None:
+    with pytest.raises(Failed, match="ZeroDivisionError"):
+        run(python("1 / 0"), {}, limit=60)
+    with pytest.raises(Failed, match="no JSON"):
+        run(python("print('hello')"), {}, limit=60)
+    with pytest.raises(Failed, match="printed nothing"):
+        run(python(""), {}, limit=60)
+
+
+def test_the_driver_of_kadnet_brings_back_what_it_put() -> None:
+    (line,) = run([sys.executable, "-m", "benchmarks.peers.peer_kadnet", "overlay", "24", "10"], {}, limit=120)
+    assert line["copies"] == 16
+    assert [each["right"] == each["asked"] > 0 for each in line["flight"]] == [True] * 3
+
+
+def test_options_that_are_unknown_or_cannot_be_get_one_line() -> None:
+    for options in (["--bogus"], ["--repeats", "0"], ["--killed", "40"], ["--from", "nowhere.jsonl"]):
+        command = [sys.executable, "-m", "benchmarks", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode == 2, done
+        assert done.stdout == ""
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1

@@ -96,6 +96,7 @@ class Overlay:
         self._waive_scope = own_scope if own_scope < 2 else -1
         table_settings = replace(tuning.table, waive_scope=self._waive_scope)
         self._met = trio.Event()
+        self._met_again = trio.Event()
         self._joined = trio.Event()
         self._first_attempt = trio.Event()
         self.neighbours = Neighbours(
@@ -305,12 +306,14 @@ class Overlay:
             nursery.start_soon(self._give_up_waiting)
             await self._met.wait()
             await trio.sleep(self.tuning.join_pause)
-            while not await self._refresh(0.0):
+            while True:
+                self._met_again = trio.Event()  # before the walk: who is met during it may be the one that it lacked
+                if await self._refresh(0.0):
+                    break
                 # Whom we met was gone before it named anybody. Once more when somebody comes or is back.
                 self._first_attempt.set()
-                self._met = trio.Event()
                 with trio.move_on_after(self.tuning.join_again):
-                    await self._met.wait()
+                    await self._met_again.wait()
             nursery.cancel_scope.cancel()
         self._first_attempt.set()
         self._joined.set()
@@ -379,6 +382,7 @@ class Overlay:
 
     def _meet(self) -> None:
         self._met.set()
+        self._met_again.set()
         self._bootstrap.found()
 
     def _lonely(self) -> None:

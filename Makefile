@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench power docs format clean
+.PHONY: help venv demo check test swarm bench power docs format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,7 +23,10 @@ check: .venv/.dev-stamp ## style, types and the floors of the house
 test: check ## check, then every test, stage by stage
 	@$(BIN)/python tests/stages.py $(STAGE)
 
-bench: .venv/.dev-stamp ## what kadnet costs, as ratios measured side by side
+swarm: .venv/.dev-stamp ## scenarios with seeds of chance (RUNS=2000, SEED= of the swarm itself, ONLY=part of a name)
+	@$(BIN)/python tests/swarm.py $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+bench: .venv/.dev-stamp ## kadnet beside its peers, as ratios measured in one run; takes some 25 minutes
 	@$(BIN)/python -m benchmarks
 
 power: .venv/.dev-stamp ## switch features off one by one: their tests must fail (ROW=part of a name)

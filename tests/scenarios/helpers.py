@@ -9,7 +9,6 @@ from kadnet.lab import LabNode, World
 from kadnet.overlay import Tuning
 from kadnet.wire.keys import Key
 
-SEEDS: Final = (1, 2, 3)
 ROUND_TRIP: Final = 0.1
 """Seconds there and back with the lab's own one-way latency."""
 

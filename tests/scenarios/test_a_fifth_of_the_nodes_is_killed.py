@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 import trio
 
 from kadnet.lab import World, open_world, run
-from tests.scenarios.helpers import ROUND_TRIP, SEEDS, Put, put_some, strangers_to
+from tests.scenarios.helpers import ROUND_TRIP, Put, put_some, strangers_to
 
 NODES, DEAD, RECORDS, READERS = 64, 13, 36, 5
 
@@ -25,7 +24,6 @@ async def get_them_all(world: World, puts: list[Put]) -> list[float]:
     return took
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_every_get_succeeds_within_six_round_trips(seed: int) -> None:
     async def main() -> list[float]:
         async with open_world(seed=seed) as world:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import trio
 
 from kadnet.lab import World, open_world, run, run_until
-from tests.scenarios.helpers import SEEDS
 
 LINES = ["one", "two", "three"]
 
@@ -17,7 +15,6 @@ def texts(world: World, name: str) -> list[str]:
     return [message.text for message in world[name].node.inbox()]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_messages_to_a_dead_node_arrive_once_and_in_order_after_it_is_back(seed: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:
@@ -37,7 +34,6 @@ def test_messages_to_a_dead_node_arrive_once_and_in_order_after_it_is_back(seed:
     run(main, seed=seed)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_sender_that_dies_with_a_full_outbox_sends_it_when_it_is_back(seed: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

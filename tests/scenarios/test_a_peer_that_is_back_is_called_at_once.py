@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import trio
 
 from kadnet.lab import open_world, run, run_until
-from tests.scenarios.helpers import ROUND_TRIP, SEEDS
+from tests.scenarios.helpers import ROUND_TRIP
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_what_waits_is_delivered_a_few_round_trips_after_the_recipient_is_heard(seed: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

@@ -111,8 +111,7 @@ class Guestbook:
 
 async def start(world: World, name: str, tmp_path: Path) -> tuple[LabNode, Guestbook]:
     app = Guestbook()
-    seeds = [each for each in world.seeds() if each.host != world._address_of(name, None)]
-    return await world.start(name, bootstrap=seeds, data_dir=tmp_path / name, apps=[app]), app
+    return await world.start(name, bootstrap=world.seeds(), data_dir=tmp_path / name, apps=[app]), app
 
 
 def test_it_works_and_its_book_survives_a_restart(tmp_path: Path) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
 
 from kadnet.lab import World, open_world, run
 from kadnet.wire.keys import Key
-from tests.scenarios.helpers import SEEDS
 
 STAY = ("n0", "n1", "n2", "n3", "n4")  # the writer and four readers
 VERSIONS = 12
@@ -31,7 +29,6 @@ async def read(world: World, name: str, key: Key, seen: list[int]) -> None:
         await trio.sleep(1.5)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_every_reader_ends_on_the_newest_entry(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from kadnet.lab import Timeout, World, open_world, run
-from tests.scenarios.helpers import SEEDS, put_some, values
+from tests.scenarios.helpers import put_some, values
 
 NODES = 12
 
@@ -22,7 +22,6 @@ async def everything_restarts(world: World, folders: Path) -> None:
     await world.all_joined(60)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_the_nodes_find_each_other_and_their_records_again(seed: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

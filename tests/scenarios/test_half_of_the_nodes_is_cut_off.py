@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
 
 from kadnet.lab import LabNode, World, open_world, run, run_until
-from tests.scenarios.helpers import SEEDS, calm, put_some, values
+from tests.scenarios.helpers import calm, put_some, values
 
 NODES = 24
 
@@ -37,7 +36,6 @@ async def everybody_sees_both(world: World) -> bool:
     return all(sorted(each) == [b"here", b"there"] for each in found)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_both_halves_go_on_and_see_each_other_when_healed(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:
@@ -60,7 +58,6 @@ def test_both_halves_go_on_and_see_each_other_when_healed(seed: int) -> None:
     run(main, seed=seed)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_split_that_lasted_until_both_halves_had_forgotten_each_other_is_healed(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed, tuning=calm(10)) as world:

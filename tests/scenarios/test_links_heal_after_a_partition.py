@@ -9,7 +9,6 @@ import trio
 
 from kadnet.errors import PeerUnreachable
 from kadnet.lab import LabNode, open_world, run
-from tests.scenarios.helpers import SEEDS
 
 
 async def echo(_peer: bytes, body: bytes) -> bytes:
@@ -22,7 +21,6 @@ async def all_talk(nodes: list[LabNode]) -> None:
             nursery.start_soon(one.node.request, other.node.id, "echo", b"x")
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_they_talk_again_over_one_link_each(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

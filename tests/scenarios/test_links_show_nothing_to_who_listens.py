@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kadnet.identity import nodeid
 from kadnet.identity.keys import x25519_public
 from kadnet.lab import PacketEvent, open_world, run, run_until
-from tests.scenarios.helpers import SEEDS
 
 LINE = "the treasure lies under the third oak"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_captured_conversation_has_no_plaintext_and_names_nobody(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

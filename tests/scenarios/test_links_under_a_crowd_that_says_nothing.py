@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 
-import pytest
 import trio
 
 from kadnet.identity.address import Endpoint
 from kadnet.lab import LabNode, World, open_world, run
-from tests.scenarios.helpers import SEEDS, put_some, values
+from tests.scenarios.helpers import put_some, values
 
 CROWD, AT_ONCE = 1000, 50
 
@@ -41,7 +40,6 @@ async def crowd(world: World, target: LabNode) -> None:
                     await trio.sleep(0.5)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_it_serves_on_with_few_places_for_them_all(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pytest
 import trio
 
 from kadnet.lab import World, open_world, run, run_until
-from tests.scenarios.helpers import SEEDS
 
 NODES = 6
 ROUNDS = 40
@@ -35,7 +33,6 @@ async def trouble(world: World, folders: Path) -> None:
                 world.internet.heal(host, other)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_every_message_arrives_exactly_once(seed: int, tmp_path: Path) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

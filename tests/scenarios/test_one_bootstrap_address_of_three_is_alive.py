@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kadnet.lab import open_world, run, run_until
-from tests.scenarios.helpers import SEEDS, values
+from tests.scenarios.helpers import values
 
 NOBODY, UNKNOWN = "20.200.0.1:7420", "seed.example:7420"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_node_joins_through_the_one_that_lives_and_says_what_is_wrong_with_the_others(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:
@@ -33,7 +32,6 @@ def test_a_node_joins_through_the_one_that_lives_and_says_what_is_wrong_with_the
     run(main, seed=seed)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_a_node_whose_bootstrap_comes_up_late_joins_then(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

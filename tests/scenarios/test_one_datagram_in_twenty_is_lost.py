@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kadnet.lab import NetworkOptions, open_world, run
-from tests.scenarios.helpers import SEEDS, put_some, strangers_to, values
+from tests.scenarios.helpers import put_some, strangers_to, values
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_puts_and_gets_succeed(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed, options=NetworkOptions(loss=0.05)) as world:

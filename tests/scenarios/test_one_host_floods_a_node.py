@@ -18,7 +18,7 @@ from kadnet.overlay import Tuning
 from kadnet.overlay.peers import PeerSettings
 from kadnet.wire.messages import PADDED, SERVES, FindNode, encode_padded
 from kadnet.wire.packets import MAGIC, SEALED, Channel
-from tests.scenarios.helpers import SEEDS, put_some, values
+from tests.scenarios.helpers import put_some, values
 
 AMOUNT, AT_ONCE, PAUSE = 5000, 50, 0.1  # a thousand datagrams a second, for ten seconds
 BOUNDS = PeerSettings(max_asked=200, max_strangers=64, max_contacts=200)
@@ -50,7 +50,6 @@ async def flood(world: World, target: LabNode) -> None:
     await port.aclose()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_it_serves_on_and_everything_it_keeps_is_bounded(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     agreements: list[bytes] = []
     agree = Identity.agree

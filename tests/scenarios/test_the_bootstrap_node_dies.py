@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from kadnet.lab import open_world, run, run_until
-from tests.scenarios.helpers import SEEDS, put_some, values
+from tests.scenarios.helpers import put_some, values
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_the_overlay_lives_on_and_takes_in_newcomers_through_anybody(seed: int) -> None:
     async def main() -> None:
         async with open_world(seed=seed) as world:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import trio
 
 from kadnet.kademlia.keyspace import position
 from kadnet.lab import World, open_world, run
 from kadnet.overlay import OverlaySettings, Tuning
 from kadnet.wire.keys import Key
-from tests.scenarios.helpers import SEEDS, calm, values
+from tests.scenarios.helpers import calm, values
 
 NODES, BLOBS, DAY = 16, 8, 24 * 3600
 NEVER = 10 * DAY
@@ -52,7 +51,6 @@ async def replace_everybody_twice(world: World) -> None:
         await trio.sleep(DAY / (2 * NODES))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_holders_hand_the_blobs_on(seed: int) -> None:
     found = run(lambda: a_day_later(seed, 3600.0), seed=seed)
     assert found == BLOBS, f"seed {seed}: {BLOBS - found} of {BLOBS} blobs are lost"

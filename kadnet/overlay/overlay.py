@@ -13,18 +13,20 @@ from typing import NamedTuple
 
 import trio
 
+from kadnet.errors import NotConnected
 from kadnet.events import BootstrapFailed, Events, Joined, LookupEnded, RecordStored
 from kadnet.identity.address import Address, Endpoint, family
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.buckets import BucketView
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.keyspace import position, position_bytes, random_in_bucket
+from kadnet.kademlia.keyspace import position
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.kademlia.rtt import NodeRtt
 from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
 from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, ping
 from kadnet.overlay.calls import Asker, Hooks, RpcCounters
 from kadnet.overlay.housekeeping import Housekeeping
+from kadnet.overlay.joining import Joining
 from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.peercache import PeerCache
 from kadnet.overlay.peers import ContactBook, PeerBook
@@ -95,10 +97,6 @@ class Overlay:
         # No quota within the scope of our own listen address, unless that is public.
         self._waive_scope = own_scope if own_scope < 2 else -1
         table_settings = replace(tuning.table, waive_scope=self._waive_scope)
-        self._met = trio.Event()
-        self._met_again = trio.Event()
-        self._joined = trio.Event()
-        self._first_attempt = trio.Event()
         self.neighbours = Neighbours(
             identity.public,
             runtime,
@@ -193,8 +191,17 @@ class Overlay:
             failed=self._bootstrap_failed,
             settings=tuning.bootstrap,
         )
+        self._joining = Joining(
+            self.neighbours,
+            position=position(identity.public),
+            walk=self._walk,
+            first_round=self._bootstrap.first_round,
+            tuning=tuning,
+            now=now,
+            rng=runtime.rng,
+        )
         self.seeker = Seeker(
-            self.neighbours, partial(Walk, self._means), first_join=self._first_join, walked=self._walked, now=now
+            self.neighbours, partial(Walk, self._means), first_join=self._to_start, walked=self._walked, now=now
         )
         self.housekeeping = Housekeeping(
             tuning.upkeep,
@@ -211,31 +218,31 @@ class Overlay:
 
     async def joined(self) -> None:
         """Wait until the node has live contacts and has walked to itself. The first node of all waits for a second."""
-        await self._joined.wait()
+        await self._joining.joined.wait()
 
     @property
     def is_joined(self) -> bool:
-        return self._joined.is_set()
+        return self._joining.joined.is_set()
 
     async def put(
         self, key: Key, value: bytes | None, *, lease: int | None = None, if_seq: int | None = None
     ) -> PutOutcome:
         """See `Archive.put`."""
-        await self._first_join()
+        await self._to_start()
         outcome = await self._archive.put(key, value, lease=lease, if_seq=if_seq)
         self.housekeeping.look_in_time()
         return outcome
 
     async def put_blob(self, data: bytes, *, lease: int | None = None) -> PutOutcome:
         """See `Archive.put_blob`."""
-        await self._first_join()
+        await self._to_start()
         outcome = await self._archive.put_blob(data, lease=lease)
         self.housekeeping.look_in_time()
         return outcome
 
     async def get(self, key: Key) -> GetOutcome:
         """See `Archive.get`."""
-        await self._first_join()
+        await self._to_start()
         outcome = await self._archive.get(key)
         if outcome.walk is not None:
             self._walked(key.hash, outcome.walk, outcome.seconds)
@@ -250,7 +257,8 @@ class Overlay:
         return await self.seeker.find(node_id)
 
     async def ping(self, contact: Contact) -> PingOutcome | None:
-        """Ask a contact whether it lives."""
+        """Ask a contact whether it lives. NotConnected once the node has ended."""
+        self._check_open()
         answer = await ping(self.rpc, contact)
         return None if answer is None else PingOutcome(contact.id, contact.endpoint, answer[1])
 
@@ -297,60 +305,29 @@ class Overlay:
         finally:
             self.housekeeping.end()
             self.neighbours.close()
+            self._joining.give_up()
+            self.rpc.close()
 
-    # --- joining
+    # --- joining and looking round
+
+    async def _to_start(self) -> None:
+        """What each verb does first: wait for the first attempt to join. NotConnected once the node has ended."""
+        await self._joining.tried()
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self.rpc.closed:
+            raise NotConnected("this node has ended", hint="use it inside its `async with` block")
 
     async def _join(self) -> None:
-        """From the first live contact to a filled table: a walk to ourselves, then one into each bucket on the way."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._give_up_waiting)
-            await self._met.wait()
-            await trio.sleep(self.tuning.join_pause)
-            while True:
-                self._met_again = trio.Event()  # before the walk: who is met during it may be the one that it lacked
-                if await self._refresh(0.0):
-                    break
-                # Whom we met was gone before it named anybody. Once more when somebody comes or is back.
-                self._first_attempt.set()
-                with trio.move_on_after(self.tuning.join_again):
-                    await self._met_again.wait()
-            nursery.cancel_scope.cancel()
-        self._first_attempt.set()
-        self._joined.set()
+        await self._joining.run()
         self._events.publish(Joined(self._runtime.now(), len(self.contacts())))
         self.housekeeping.joined()
-
-    async def _give_up_waiting(self) -> None:
-        """Nobody was met in the first round: whoever waits for it is let go on, to be told so."""
-        await self._bootstrap.first_round.wait()
-        if not self._met.is_set():
-            self._first_attempt.set()
-
-    async def _first_join(self) -> None:
-        with trio.move_on_after(self.tuning.first_join):
-            await self._first_attempt.wait()
-
-    async def _refresh(self, age: float) -> bool:
-        """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds.
-
-        False when nobody answered the first walk, which makes the others idle.
-        """
-        outcome = await self._walk(position_bytes(self._identity.public))
-        if not outcome.answers:
-            return False
-        now, own = self._runtime.now(), position(self._identity.public)
-        async with trio.open_nursery() as nursery:
-            for table in self.neighbours.tables:
-                for index in table.stale_buckets(now, age):
-                    table.touch(index, now)
-                    target = random_in_bucket(own, index, self._runtime.rng)
-                    nursery.start_soon(self._walk, target.to_bytes(32, "big"))
-        return True
 
     async def _look_round(self, age: float) -> None:
         """A round of refreshing: first those who are forgotten, so that a network that was split grows together."""
         await self._bootstrap.look_round(self.neighbours.forgotten(self.tuning.peer_cache.look_round))
-        await self._refresh(age)
+        await self._joining.refresh(age)
 
     async def _walk(self, target: bytes) -> LookupOutcome:
         started = self._runtime.now()
@@ -381,8 +358,7 @@ class Overlay:
         self._bootstrap.claimed(cookie, id, source)
 
     def _meet(self) -> None:
-        self._met.set()
-        self._met_again.set()
+        self._joining.met()
         self._bootstrap.found()
 
     def _lonely(self) -> None:

@@ -92,6 +92,7 @@ class Rpc:
         self._pending: dict[bytes, tuple[Call, float]] = {}
         self._sockets: dict[int, Datagrams] = {}
         self._heard_at = 0.0
+        self.closed = False
         self.flags = SERVES if serves else 0
         self.counters = RpcCounters()
 
@@ -100,6 +101,13 @@ class Rpc:
         number = family(socket.local)
         self._sockets[number] = socket
         self.flags |= WANT_V4 if number == 4 else WANT_V6
+
+    def close(self) -> None:
+        """Ask nothing more; what is under way fails now, so that nobody waits for an answer that cannot come."""
+        self.closed = True
+        for call in list(dict.fromkeys(call for call, _ in self._pending.values())):
+            self._close(call)
+            call.on_failure("closed")
 
     @property
     def families(self) -> frozenset[int]:
@@ -137,8 +145,8 @@ class Rpc:
         Exactly one of the callbacks is called, once. With `attempts` above 1 it is retransmitted by a timer of its
         own; with 1 it stays open for `patience` and the caller may `retransmit`. None: it failed on the spot.
         """
-        if len(self._pending) >= self._settings.max_pending:
-            on_failure("too many requests open")
+        if self.closed or len(self._pending) >= self._settings.max_pending:
+            on_failure("closed" if self.closed else "too many requests open")
             return None
         if contact.family not in self._sockets:
             on_failure("no port of that family")

@@ -75,6 +75,10 @@ class Node:
         if self.alive:
             self.join(doors, joined)
 
+    def forget(self) -> None:
+        del self.table, self._acquaintances, self._known, self._rng
+        self.held = set()
+
     def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
         Walk(self, key, ended).advance()
 

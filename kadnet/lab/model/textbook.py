@@ -144,6 +144,10 @@ class Textbook:
         for contact in doors:
             self.ask(contact, None, met, missed)
 
+    def forget(self) -> None:
+        del self.table, self._rng
+        self.held = set()
+
     def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
         if key != self.contact.position:
             self.table.looked_up(self.table.index(key), self.world.engine.now)

@@ -45,6 +45,10 @@ class Actor(Protocol):
         """Enter the overlay through some of `doors`; `joined()` when that is done."""
         ...
 
+    def forget(self) -> None:
+        """It has died: let go of what it knew, or a world with churn keeps the tables of all that ever lived."""
+        ...
+
     def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
         """Look for the value under `key`, and on to the k closest nodes; then `ended`."""
         ...
@@ -89,6 +93,7 @@ class World:
     def kill(self, actor: Actor) -> None:
         """It is gone, and nobody is told."""
         actor.alive = False
+        actor.forget()
         self.living.remove(actor)
 
     def one_way(self, a: Actor, b: Actor) -> float:

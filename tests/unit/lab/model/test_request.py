@@ -100,3 +100,17 @@ def test_a_late_answer_still_counts_when_the_request_was_repeated() -> None:
     two.world.engine.run_until(60.0)
     assert [at for at, _, _ in two.answers] == [0.1]
     assert two.world.messages >= 2
+
+
+def test_who_has_died_lets_go_of_all_that_it_knew() -> None:
+    """A world with churn has many more dead than living; their tables would fill the memory."""
+    two = Two()
+    two.ask(7)
+    two.world.engine.run_until(0.5)
+    two.b.held.add(7)
+    two.world.kill(two.b)
+    assert not hasattr(two.b, "table")
+    assert not two.b.held
+    two.ask(7, attempts=3)
+    two.world.engine.run_until(60.0)
+    assert len(two.failures) == 1

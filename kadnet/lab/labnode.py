@@ -5,6 +5,7 @@ Left out: starting and ending it (`kadnet.lab.world`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import trio
@@ -15,6 +16,14 @@ from kadnet.lab.disk import VirtualDisk
 from kadnet.lab.host import VirtualNetwork
 from kadnet.node import Node
 from kadnet.wire.keys import Key
+
+_LISTED = 8  # names in a complaint: enough to see the pattern, and one line
+
+
+def listed(names: Collection[str]) -> str:
+    """Names for a person, the first few of them."""
+    first = ", ".join(list(names)[:_LISTED])
+    return f"{first} and {len(names) - _LISTED} more" if len(names) > _LISTED else first or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ Ts = TypeVarTuple("Ts")
 
 DAY = 86_400.0
 
+_seed_of_run: ContextVar[int | None] = ContextVar("seed of the kadnet.lab.run that is going on", default=None)
+
 replay_line: ContextVar[Callable[[int], str] | None] = ContextVar("kadnet lab replay line", default=None)
 """What a test harness sets: from the seed of a run that failed to the line a person types to see it again."""
 
@@ -43,9 +45,11 @@ def run(main: Callable[[*Ts], Awaitable[T]], *args: *Ts, seed: int = 0, virtual_
 
     Raises `Timeout` after `virtual_limit` virtual seconds: a scenario that hangs would otherwise jump on for ever.
     What leaves it carries a note with the seed and how to see it again: the line of `replay_line`, else this call.
+    Where one error lies inside groups of nurseries, a note on the outermost says which, and in which node.
     """
 
     async def limited() -> T:
+        _seed_of_run.set(seed)
         with trio.CancelScope(deadline=trio.current_time() + virtual_limit):
             return await main(*args)
         raise Timeout(f"the run did not end in {virtual_limit:g} virtual seconds")
@@ -54,6 +58,8 @@ def run(main: Callable[[*Ts], Awaitable[T]], *args: *Ts, seed: int = 0, virtual_
         with deterministic(seed):
             return trio.run(limited, clock=MockClock(autojump_threshold=0))
     except BaseException as error:
+        if isinstance(error, BaseExceptionGroup):
+            _say_what_is_inside(error)
         error.add_note(f"seed {seed} shows it again: {_again(main, args, seed)}")
         raise
 
@@ -66,17 +72,48 @@ def _again(main: object, args: tuple[object, ...], seed: int) -> str:
     return f"run({name}, {'..., ' if args else ''}seed={seed})"
 
 
+def _say_what_is_inside(group: BaseExceptionGroup[BaseException]) -> None:
+    """Note the only leaf of a group on the group, with the notes that lie between: a node is named there."""
+    inside: BaseException = group
+    between: list[str] = []
+    while isinstance(inside, BaseExceptionGroup):
+        if len(inside.exceptions) != 1:
+            return
+        inside = inside.exceptions[0]
+        between += getattr(inside, "__notes__", [])
+    where = f" ({'; '.join(between)})" if between else ""
+    group.add_note(f"what ended it: {type(inside).__name__}: {inside}{where}")
+
+
+def check_inside_run(seed: int) -> None:
+    """Whether a world of that seed can be made here.
+
+    On any `MockClock` it can, so that a test may bring its own. Raises RuntimeError on a real clock, and ValueError
+    inside a `run` of another seed, whose replay line would show another run.
+    """
+    if not isinstance(trio.lowlevel.current_clock(), MockClock):
+        raise RuntimeError("a world needs virtual time, and this is the real clock: start with kadnet.lab.run(main)")
+    running = _seed_of_run.get()
+    if running is not None and running != seed:
+        raise ValueError(f"open_world has seed {seed} inside a run of seed {running}: give both the same seed")
+
+
 async def run_until(condition: Callable[[], object], timeout: float, *, step: float = 0.01) -> float:
     """Wait until `condition()` is true, looking every `step` virtual seconds; returns the virtual seconds it took.
 
-    Raises `Timeout` when it is not true after `timeout` virtual seconds.
+    Raises `Timeout` when it is not true after `timeout` virtual seconds, TypeError when what it returns is to be
+    awaited: that would be true at once, whatever came of it.
     """
     start = trio.current_time()
-    while not condition():
+    while not (found := condition()):
         left = start + timeout - trio.current_time()
         if left <= 0:
             raise Timeout(f"not true after {timeout:g} virtual seconds: {_describe(condition)}")
         await trio.sleep(min(step, left))
+    if inspect.isawaitable(found):
+        if inspect.iscoroutine(found):
+            found.close()
+        raise TypeError(f"run_until calls its condition and does not await it; make it a plain function: {condition!r}")
     return trio.current_time() - start
 
 

@@ -33,14 +33,15 @@ from pathlib import Path
 
 import trio
 
+from kadnet.errors import InputError
 from kadnet.host import App
 from kadnet.identity.address import DEFAULT_PORT, Address, Endpoint, text
 from kadnet.lab.host import VirtualNetwork
-from kadnet.lab.labnode import LabNode, Machine
+from kadnet.lab.labnode import LabNode, Machine, listed
 from kadnet.lab.nat import NatBox
 from kadnet.lab.network import VirtualInternet, virtual_internet
 from kadnet.lab.options import NetworkOptions
-from kadnet.lab.run import Entropy, run_until, virtual_runtime
+from kadnet.lab.run import Entropy, check_inside_run, run_until, virtual_runtime
 from kadnet.links import LinkSettings
 from kadnet.node import open_node
 from kadnet.overlay import OverlaySettings, Tuning
@@ -52,7 +53,10 @@ _FIRST_PRIVATE = (10 << 24) + 2  # behind a NAT box one after the other: a home 
 
 
 class World:
-    """Nodes by name on one virtual internet. Made by `open_world`."""
+    """Nodes by name on one virtual internet. Made by `open_world`.
+
+    What takes the name of a running node raises KeyError, with the names there are, when there is none.
+    """
 
     def __init__(
         self,
@@ -90,6 +94,9 @@ class World:
         return self.internet.now()
 
     def __getitem__(self, name: str) -> LabNode:
+        if name not in self.nodes:
+            ended = " any more" if name in self._machines else ""
+            raise KeyError(f"there is no running node {name!r}{ended}; there are {listed(self.nodes)}")
         return self.nodes[name]
 
     async def start(
@@ -113,6 +120,9 @@ class World:
         """
         if name in self.nodes:
             raise ValueError(f"{name} is running already")
+        for app in apps:
+            if not hasattr(app, "name"):
+                raise InputError(f"an app is an object with a `name` and `run(host)`: {app!r:.60} has no name")
         if name in self._leaving:
             await self._leaving[name]._ended.wait()
         started: LabNode = await self._nursery.start(
@@ -163,7 +173,8 @@ class World:
 
         Of its data folder everything survives that it had written, and what its writer had already queued.
         """
-        leaving = self._leaving[name] = self.nodes.pop(name)
+        leaving = self._leaving[name] = self[name]
+        del self.nodes[name]
         self.internet.kill(leaving.host)
         leaving._scope.cancel()
 
@@ -180,13 +191,13 @@ class World:
         What comes in the meantime waits as its system keeps it. A task of a test or an app that waits in trio itself
         goes on.
         """
-        lab_node = self.nodes[name]
+        lab_node = self[name]
         self.internet.pause(lab_node.host)
         lab_node.clock.freeze()
 
     def resume(self, name: str) -> None:
         """Let it go on: all the time it was away has passed at once. Nothing for a node that was not paused."""
-        lab_node = self.nodes[name]
+        lab_node = self[name]
         self.internet.resume(lab_node.host)
         lab_node.clock.thaw()
 
@@ -195,6 +206,9 @@ class World:
 
         Names of nodes that are down now may be among them; KeyError for one that was never started.
         """
+        for name in (*names, *others):
+            if name not in self._machines:
+                raise KeyError(f"no node {name!r} was ever started; there are {listed(self._machines)}")
         a, b = ([self._machines[name].host for name in side] for side in (names, others))
         self.internet.partition(a, b, one_way)
 
@@ -207,13 +221,16 @@ class World:
 
         What became due by the monotonic one runs at once. ValueError for a jump back of that one.
         """
-        lab_node = self.nodes[name]
+        lab_node = self[name]
         lab_node.clock.jump(monotonic)
         lab_node.wall.offset += wall
 
     def random_names(self, count: int, *, without: Sequence[str] = ()) -> list[str]:
-        """`count` different living nodes by chance, which the seed decides."""
-        return self.rng.sample([name for name in self.nodes if name not in without], count)
+        """`count` different living nodes by chance, which the seed decides. ValueError when there are fewer."""
+        names = [name for name in self.nodes if name not in without]
+        if not 0 <= count <= len(names):
+            raise ValueError(f"{count} of {len(names)} running nodes cannot be picked; there are {listed(names)}")
+        return self.rng.sample(names, count)
 
     async def _live(
         self,
@@ -327,17 +344,31 @@ async def open_world(
     """A world without nodes, on virtual time; call it inside `kadnet.lab.run` with the same seed.
 
     `overlay`, `tuning` and `links` are what its nodes are opened with; by default a handler that raises what it should
-    not ends the world, so that a test sees it. At the end of the block all of them are gone.
+    not ends the world, so that a test sees it. At the end of the block all of them are gone. Raises RuntimeError on a
+    real clock, and ValueError inside a `run` of another seed.
     """
+    check_inside_run(seed)
     left: BaseException | None = None
     async with virtual_internet(options, seed=seed) as internet:
-        async with trio.open_nursery() as nursery:
-            try:
-                yield World(internet, nursery, seed, overlay, tuning, links or LinkSettings(raise_errors=True))
-            except BaseException as error:  # noqa: BLE001  # raised again below, outside the nursery, bare
-                left = error
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    yield World(internet, nursery, seed, overlay, tuning, links or LinkSettings(raise_errors=True))
+                except BaseException as error:  # noqa: BLE001  # raised again below, outside the nursery, bare
+                    left = error
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:  # nodes that broke, some of them only at the end
+            group.add_note(_where(seed))
+            if left is None or isinstance(left, trio.Cancelled):
+                raise
+            left.add_note("and nodes broke at the end of the world: see its cause, above")
+            left.add_note(_where(seed))
+            raise left from group
         if left is not None:
             if not isinstance(left, trio.Cancelled):
-                left.add_note(f"in a world of seed {seed}, at {trio.current_time():g} virtual seconds")
+                left.add_note(_where(seed))
             raise left
+
+
+def _where(seed: int) -> str:
+    return f"in a world of seed {seed}, at {trio.current_time():g} virtual seconds"

@@ -42,7 +42,8 @@ class Joining:
         self._met = trio.Event()
         self._met_again = trio.Event()
         self._tried = trio.Event()
-        self.joined = trio.Event()
+        self._over = trio.Event()
+        self.joined = False
 
     def met(self) -> None:
         """A contact has come, or the last, silent one is back."""
@@ -52,6 +53,11 @@ class Joining:
     def give_up(self) -> None:
         """The node ends: nobody need wait for anything."""
         self._tried.set()
+        self._over.set()
+
+    async def wait(self) -> None:
+        """Wait until the node has joined, or has ended without."""
+        await self._over.wait()
 
     async def tried(self) -> None:
         """Wait until the first attempt is over, and not for longer than `first_join` seconds."""
@@ -74,7 +80,8 @@ class Joining:
                     await self._met_again.wait()
             nursery.cancel_scope.cancel()
         self._tried.set()
-        self.joined.set()
+        self.joined = True
+        self._over.set()
 
     async def refresh(self, age: float) -> bool:
         """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds.

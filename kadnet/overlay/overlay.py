@@ -217,12 +217,16 @@ class Overlay:
     # --- what others may ask of it
 
     async def joined(self) -> None:
-        """Wait until the node has live contacts and has walked to itself. The first node of all waits for a second."""
-        await self._joining.joined.wait()
+        """Wait until the node has walked to itself and was answered. The first node of all waits for a second.
+
+        NotConnected once the node has ended.
+        """
+        await self._joining.wait()
+        self._check_open()
 
     @property
     def is_joined(self) -> bool:
-        return self._joining.joined.is_set()
+        return self._joining.joined
 
     async def put(
         self, key: Key, value: bytes | None, *, lease: int | None = None, if_seq: int | None = None

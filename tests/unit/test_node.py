@@ -37,7 +37,7 @@ WRONG: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
 
 @on_virtual_time
 async def test_what_is_wrong_is_said_and_the_node_lives_on() -> None:
-    async with open_world() as world:
+    async with open_world(seed=1) as world:
         node = (await world.grow(2))[0].node
         for call, complaint in WRONG:
             with pytest.raises(InputError) as caught:
@@ -68,7 +68,7 @@ async def test_a_port_alone_is_no_place_to_listen() -> None:
 
 @on_virtual_time
 async def test_a_node_whose_only_peer_died_says_that_it_is_alone() -> None:
-    async with open_world() as world:
+    async with open_world(seed=1) as world:
         left, other = await world.grow(2)
         status = left.node.status()
         assert (status.peers, status.joined) == (1, True)
@@ -79,7 +79,7 @@ async def test_a_node_whose_only_peer_died_says_that_it_is_alone() -> None:
 
 @on_virtual_time
 async def test_a_lookup_of_an_address_asks_who_is_there() -> None:
-    async with open_world() as world:
+    async with open_world(seed=1) as world:
         node, other = (each.node for each in await world.grow(2))
         place = text(Endpoint(other.address.host, other.address.port))
         assert (await node.lookup(place)).target == int.from_bytes(position_bytes(other.id), "big")
@@ -91,7 +91,7 @@ async def test_a_lookup_of_an_address_asks_who_is_there() -> None:
 
 @on_virtual_time
 async def test_what_is_put_for_a_second_is_acknowledged() -> None:
-    async with open_world() as world:
+    async with open_world(seed=1) as world:
         node = (await world.grow(2))[0].node
         assert (await node.put("x", b"v", ttl=1)).replicas == 1
         assert (await node.put_blob(b"v", ttl=1)).replicas == 1
@@ -99,7 +99,7 @@ async def test_what_is_put_for_a_second_is_acknowledged() -> None:
 
 @on_virtual_time
 async def test_a_contacts_name_is_a_target_of_a_lookup() -> None:
-    async with open_world() as world:
+    async with open_world(seed=1) as world:
         await world.grow(3)
         alice, bob = world["n0"].node, world["n2"].node
         await alice.add_contact("bob", bob.id)

@@ -15,6 +15,7 @@ from kadnet.node import Node
 Verb = Callable[[Node, Node], Awaitable[object]]
 
 ASK: dict[str, Verb] = {
+    "joined": lambda node, _: node.joined(),
     "put": lambda node, _: node.put("color", b"blue"),
     "put_blob": lambda node, _: node.put_blob(b"blue"),
     "get": lambda node, _: node.get("color"),
@@ -63,5 +64,22 @@ def test_what_was_under_way_when_the_node_ended_comes_back(verb: str) -> None:
                 nursery.start_soon(asker)
                 await trio.sleep(0.15)
                 await world.stop("n3")
+
+    run(main, seed=1)
+
+
+def test_who_waits_for_the_first_peer_of_a_lonely_node_is_told_when_it_ends() -> None:
+    async def main() -> None:
+        async with open_world(seed=1) as world:
+            alone = await world.start("alone")
+            async with trio.open_nursery() as nursery:
+
+                async def patient() -> None:
+                    with trio.fail_after(60), pytest.raises(NotConnected, match="has ended"):
+                        await alone.node.joined()
+
+                nursery.start_soon(patient)
+                await trio.sleep(1)
+                await world.stop("alone")
 
     run(main, seed=1)

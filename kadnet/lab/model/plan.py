@@ -21,9 +21,11 @@ class Plan:
 
     `loss`: the part of datagrams lost. `stale`: the part of nodes that dies unnoticed at the moment before the lookups,
     so that about so many of the contacts in each table are dead. `churn`: the median session in seconds (None: nobody
-    leaves); who leaves is replaced by a newcomer, and the lookups come after `settle` seconds of it. `pace`: seconds
-    from one join to the next. `lookup_pace`: from one lookup to the next, so short that the tables are still as stale
-    at the last one. `acquaintances`: how many contacts beside the table a node remembers (None: what ships).
+    leaves); who leaves is replaced by a newcomer, and the lookups come after `settle` seconds of it. Who waits for one
+    of the lookups leaves when it has ended, not before. `pace`: seconds from one join to the next. `lookup_pace`: from
+    one lookup to the next, so short that upkeep does not find the dead meanwhile; the lookups themselves do, so with
+    more of them than nodes the last ones meet fewer dead than the first. `acquaintances`: how many contacts beside the
+    table a node remembers (None: what ships).
     """
 
     nodes: int = 1000
@@ -49,10 +51,8 @@ class Plan:
         if not 0.0 <= self.stale <= 1.0:
             raise InputError(f"{self.stale:.0%} dead nodes cannot be", hint="choose 0 % to 100 %")
         if self.nodes - self.dying < 2:
-            raise InputError(
-                f"with {self.dying} of {self.nodes} nodes dead nobody is left to look anything up",
-                hint="choose fewer stale nodes",
-            )
+            left = "nobody is left" if self.dying == self.nodes else "1 is left, and a lookup needs 2"
+            raise InputError(f"with {self.dying} of {self.nodes} nodes dead {left}", hint="choose fewer stale nodes")
         if self.churn is not None and not 1.0 <= self.churn < math.inf:
             raise InputError(f"a median session of {self.churn:g} s cannot be", hint="choose at least a second")
         if self.sessions not in ("exponential", "weibull"):

@@ -3,12 +3,14 @@
 The tables are built by real joins: the nodes come one after the other, each through the first three of those who live,
 and all they know afterwards they were told. Then they are left to their upkeep; under churn each stays for a session
 and is replaced. Values are stored by nodes that chance picks, some of the nodes die at one instant, and each value is
-looked up once by a node that does not hold it.
+looked up once by a node that does not hold it. A node whose session is over while it waits for such a lookup stays
+until that has ended, so that every lookup has an end; the newcomer in its place comes on time, as in every other world.
 """
 
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,9 +30,13 @@ from kadnet.overlay.settings import Tuning
 
 Progress = Callable[[str, int, int], object]
 _DOORS = 3  # bootstrap addresses that a newcomer is given
-_STEP = 1.0  # virtual seconds between two looks at how far it has come
-_LONGEST_JOIN = 300.0  # virtual seconds after the last start for which those who have not joined are waited for
+_STEP = 1.0  # virtual seconds between two looks at whether a phase is over
+_TELLS = 10  # times in each of them that it says how far it is: with thousands of nodes it can take a real second
+_JOINING = 60.0  # virtual seconds from the last start to the first upkeep that counts: the same for every strategy, so
+# that all of them meet the same world afterwards; whoever has not joined by then goes on with it
 _LONGEST_LOOKUP = 600.0
+_TRIES = 1000  # askers drawn before one is taken that holds the value: in tiny worlds everybody does
+_NAME_BYTES = 2048  # what is left of a node that died, in the heap and in the tables of others
 _LOOKUP_BYTES = 1024  # its key, its place in the heap, its sample
 
 
@@ -70,7 +76,11 @@ STRATEGIES: Final[Mapping[str, str]] = MappingProxyType({name: one.told for name
 
 def bytes_needed(plan: Plan, strategy: str) -> int:
     """Bytes of memory that a simulation takes at most, beside the interpreter: measured per node, with a margin."""
-    return int(plan.nodes * _strategy(strategy).kib_per_node * 1024) + plan.lookups * _LOOKUP_BYTES
+    once_there = plan.nodes
+    if plan.churn is not None:  # of the dead little is kept, but it is kept
+        once_there += int(plan.nodes * (plan.settling + _JOINING) / plan.churn)
+    living = int(plan.nodes * _strategy(strategy).kib_per_node * 1024)
+    return living + once_there * _NAME_BYTES + plan.lookups * _LOOKUP_BYTES
 
 
 def _strategy(name: str) -> Strategy:
@@ -99,7 +109,8 @@ class Simulation:
         self._joined = 0
         self._keys = [self.world.rng.getrandbits(256) for _ in range(plan.lookups)]
         self._build_messages = 0
-        self._askers = Random(f"kadnet model askers {plan.seed}")
+        self._waiting: Counter[bytes] = Counter()  # lookups of ours that each asker has under way, by its ID
+        self._overdue: set[bytes] = set()  # askers that leave when theirs have ended
 
     def run(self, progress: Progress) -> Report:
         """Do all of it. `progress(phase, done, total)` is called often; what it raises ends the run."""
@@ -127,10 +138,20 @@ class Simulation:
         plan, engine = self.plan, self.world.engine
         for number in range(plan.nodes):
             engine.at(number * plan.pace, self._start, self._rest)
-        end = plan.nodes * plan.pace
-        while self._joined < plan.nodes and engine.now < end + _LONGEST_JOIN:
-            engine.run_until(engine.now + _STEP)
-            progress("join", min(self._joined, plan.nodes), plan.nodes)
+        end = plan.nodes * plan.pace + _JOINING
+        while engine.now < end:
+            for _ in self._bits(min(engine.now + _STEP, end)):
+                progress("join", min(self._joined, plan.nodes), plan.nodes)
+
+    def _bits(self, end: float) -> Iterator[None]:
+        """Let everything happen until `end`, bit by bit."""
+        engine = self.world.engine
+        start = engine.now
+        for number in range(1, _TELLS):
+            engine.run_until(start + (end - start) * number / _TELLS)
+            yield
+        engine.run_until(end)
+        yield
 
     def _start(self, stays: Callable[[], float]) -> None:
         """A newcomer, through the first of those who live."""
@@ -151,9 +172,13 @@ class Simulation:
         self._joined += 1
 
     def _leave(self, actor: Actor) -> None:
-        if actor.alive:
+        if not actor.alive:
+            return
+        if self._waiting[actor.contact.id]:
+            self._overdue.add(actor.contact.id)
+        else:
             self.world.kill(actor)
-            self._start(self._session)
+        self._start(self._session)
 
     def _rest(self) -> float:
         """The first nodes have been there for a while already; their leaving begins when all have come."""
@@ -173,8 +198,8 @@ class Simulation:
         for key in self._keys:
             engine.at(start + length * world.rng.uniform(0.2, 0.5), self._put, key)
         while engine.now < start + length:
-            engine.run_until(min(engine.now + _STEP, start + length))
-            progress("settle", int(engine.now - start), int(length))
+            for _ in self._bits(min(engine.now + _STEP, start + length)):
+                progress("settle", int(engine.now - start), int(length))
         self._build_messages = world.messages
 
     def _put(self, key: int) -> None:
@@ -193,16 +218,26 @@ class Simulation:
             engine.at(begun + number * plan.lookup_pace, self._one, key)
         end = begun + plan.lookups * plan.lookup_pace + _LONGEST_LOOKUP
         while len(self.samples) < plan.lookups and engine.now < end:
-            engine.run_until(engine.now + _STEP)
-            progress("look up", len(self.samples), plan.lookups)
+            for _ in self._bits(engine.now + _STEP):
+                progress("look up", len(self.samples), plan.lookups)
 
     def _one(self, key: int) -> None:
         world = self.world
         holders = [actor for actor in world.living if key in actor.held]
-        strangers = [actor for actor in world.living if key not in actor.held]
-        asker = self._askers.choice(strangers or world.living)
+        asker = self._asker(key)
         direct = min((2 * world.one_way(asker, holder) for holder in holders if holder is not asker), default=None)
+        self._waiting[asker.contact.id] += 1
         asker.walk(key, partial(self._note, key, asker, direct))
+
+    def _asker(self, key: int) -> Actor:
+        """Who looks it up: of an order of chance, the same for every strategy, the first who does not hold it."""
+        living = self.world.living
+        chance = Random(f"kadnet model asker {self.plan.seed} {key}")
+        for _ in range(_TRIES):
+            asker = chance.choice(living)
+            if key not in asker.held and asker.contact.id not in self._overdue:
+                break
+        return asker
 
     def _note(self, key: int, asker: Actor, direct: float | None, found: Finding) -> None:
         k = self._strategy.k
@@ -211,6 +246,9 @@ class Simulation:
         recall = len(nearest & met) / len(nearest)
         whole = found.whole if met else None  # an asker that knows nobody is done at once, with nothing
         self.samples.append(Sample(found.first, direct, whole, found.messages, found.hops, recall))
+        self._waiting[asker.contact.id] -= 1
+        if not self._waiting[asker.contact.id] and asker.contact.id in self._overdue:
+            self.world.kill(asker)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: TID251 -- the lab's clock is trio's, on virtual time
+from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
@@ -67,7 +68,21 @@ def test_whatever_a_run_raises_says_how_to_see_it_again() -> None:
     assert caught.value.__notes__ == ["seed 7 shows it again: run(fails_with, ..., seed=7)"]
     with pytest.raises(ExceptionGroup) as group:
         run(fails_in_a_nursery, seed=8)
-    assert group.value.__notes__ == ["seed 8 shows it again: run(fails_in_a_nursery, seed=8)"]
+    assert group.value.__notes__ == [
+        "what ended it: KeyError: 'mine'",
+        "seed 8 shows it again: run(fails_in_a_nursery, seed=8)",
+    ]
+
+
+def test_of_several_errors_in_a_group_none_is_said_to_have_ended_it() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fails_later)
+            nursery.start_soon(fails_later)
+
+    with pytest.raises(ExceptionGroup) as group:
+        run(main, seed=8)
+    assert group.value.__notes__ == ["seed 8 shows it again: run(main, seed=8)"]
 
 
 def test_a_harness_says_what_to_type_to_see_it_again() -> None:
@@ -113,6 +128,23 @@ async def test_run_until_outside_a_run_names_no_seed(autojump_clock: MockClock) 
         await run_until(condition, 1)
     with pytest.raises(Timeout, match=r"await run_until\(lambda: 1 > 2, 1\)` \(line \d+\)$"):
         await run_until(lambda: 1 > 2, 1)
+
+
+async def test_run_until_refuses_a_condition_that_would_have_to_be_awaited(autojump_clock: MockClock) -> None:
+    async def never() -> bool:
+        return False
+
+    awaitable = Awaitable()
+    for condition in (never, lambda: never(), lambda: awaitable):
+        with pytest.raises(TypeError, match="does not await it; make it a plain function"):
+            await run_until(condition, 5)
+
+
+class Awaitable:
+    """What is no coroutine and may be awaited all the same."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
 
 
 def test_chance_and_entropy_are_functions_of_seed_and_name() -> None:

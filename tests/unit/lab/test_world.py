@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from kadnet.errors import InputError, PeerUnreachable
 from kadnet.lab import Fate, NetworkOptions, PacketEvent, Timeout, World, open_world, run, run_until
@@ -179,6 +181,87 @@ def test_a_crash_of_a_nodes_own_task_ends_the_world_and_names_the_node() -> None
     assert caught.group_contains(ZeroDivisionError, match="a fault of ours")
     (group,) = caught.value.exceptions
     assert group.__notes__[0].startswith("node n1 at ")
+
+
+def test_an_error_in_a_handler_is_named_with_its_node_on_the_outermost_group() -> None:
+    async def fails(_peer: bytes, _body: bytes) -> bytes:
+        raise ZeroDivisionError("a fault of mine")
+
+    async def main() -> None:
+        async with open_world(seed=3) as world:
+            alice, bob = (each.node for each in await world.grow(2))
+            bob.handle("double", fails)
+            await alice.request(bob.id, "double", b"0")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        run(main, seed=3)
+    said = r"what ended it: ZeroDivisionError: a fault of mine \(node n1 at [\d.]+ virtual seconds\)"
+    assert any(re.fullmatch(said, note) for note in caught.value.__notes__)
+
+
+def test_a_world_of_another_seed_than_its_run_is_refused() -> None:
+    async def main() -> None:
+        async with open_world(seed=2):
+            raise AssertionError("it was made")
+
+    with pytest.raises(ValueError, match="seed 2 inside a run of seed 1"):
+        run(main, seed=1)
+
+
+def test_a_world_on_a_real_clock_is_refused() -> None:
+    async def main() -> None:
+        async with open_world():
+            raise AssertionError("it was made")
+
+    with pytest.raises(RuntimeError, match=r"this is the real clock: start with kadnet.lab.run"):
+        trio.run(main)
+
+
+async def test_a_world_on_a_virtual_clock_of_the_tests_own_may_have_any_seed(autojump_clock: MockClock) -> None:
+    async with open_world(seed=2) as world:
+        await world.grow(2)
+
+
+def test_a_name_that_no_running_node_has_is_refused_with_the_names_there_are() -> None:
+    async def main() -> None:
+        async with open_world() as world:
+            with pytest.raises(KeyError, match="no running node 'n0'; there are none"):
+                world.kill("n0")
+            await world.grow(10)
+            world.kill("n1")
+            for call in (world.kill, world.pause, world.resume, world.jump, world.__getitem__):
+                with pytest.raises(KeyError, match=r"no running node 'nobody'; there are n0, n2, .*, n8 and 1 more"):
+                    call("nobody")
+            with pytest.raises(KeyError, match="no running node 'n1' any more; there are n0, n2"):
+                await world.stop("n1")
+            with pytest.raises(KeyError, match="no node 'nobody' was ever started; there are n0, n1"):
+                world.partition(["n0"], ["n1", "nobody"])
+            assert len(world.nodes) == 9
+
+    run(main)
+
+
+@pytest.mark.parametrize("count", [4, -1])
+def test_more_names_than_there_are_cannot_be_picked(count: int) -> None:
+    async def main() -> None:
+        async with open_world() as world:
+            await world.grow(4)
+            with pytest.raises(ValueError, match=f"^{count} of 3 running nodes cannot be picked; there are n0, n1, n3"):
+                world.random_names(count, without=["n2"])
+
+    run(main)
+
+
+def test_an_app_without_a_name_is_refused_and_the_world_lives_on() -> None:
+    async def main() -> None:
+        async with open_world() as world:
+            with pytest.raises(
+                InputError, match=r"an object with a `name` and `run\(host\)`: <object object .* no name"
+            ):
+                await world.start("alice", apps=[object()])  # type: ignore[list-item]  # that is what is refused
+            await world.start("alice")
+
+    run(main)
 
 
 def test_chance_of_the_world_is_a_function_of_its_seed_and_no_nodes_chance() -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from kadnet.errors import InputError
 from kadnet.lab.latency import Constant
-from kadnet.lab.model import STRATEGIES, Plan, Report, Simulation, bytes_needed, summary
+from kadnet.lab.model import STRATEGIES, Plan, Report, Sample, Simulation, bytes_needed, summary
 from kadnet.lab.model.node import Node
 
 ROOT = Path(__file__).resolve().parents[4]
 SMALL = Plan(nodes=24, lookups=20, seed=3)
+NOTHING = Sample(first=None, direct=None, whole=None, messages=0, hops=None, recall=0.0)
 CONTROLS = [name for name in STRATEGIES if name != "kadnet"]
 
 
@@ -69,15 +72,36 @@ def test_a_report_is_the_same_in_a_process_with_another_hash_seed() -> None:
     assert len(digests) == 1
 
 
-def test_the_same_nodes_live_at_the_same_places_and_die_for_every_strategy() -> None:
+def before_the_lookups(plan: Plan, strategy: str) -> list[tuple[float, bytes, object]]:
+    """The virtual time and who lives where, at the moment before the lookups begin."""
+    simulation = Simulation(plan, strategy)
+    seen: list[tuple[float, bytes, object]] = []
+
+    def look(phase: str, done: int, total: int) -> None:
+        if phase == "settle" and done == total and not seen:
+            living = simulation.world.living
+            seen.extend((simulation.world.engine.now, actor.contact.id, actor.place) for actor in living)
+
+    simulation.run(look)
+    return seen
+
+
+def test_every_strategy_meets_the_same_world() -> None:
+    plan = replace(SMALL, churn=120.0, settle=60.0, loss=0.02)
+    worlds = [before_the_lookups(plan, strategy) for strategy in STRATEGIES]
+    assert len(worlds[0]) == plan.nodes
+    assert all(world == worlds[0] for world in worlds)
+
+
+def test_every_strategy_loses_the_same_nodes_before_the_lookups() -> None:
     plan = replace(SMALL, stale=0.25)
-    worlds = []
+    left = []
     for strategy in STRATEGIES:
         simulation = Simulation(plan, strategy)
         simulation.run(quiet)
-        worlds.append([(actor.contact.id, actor.place) for actor in simulation.world.living])
-    assert len(worlds[0]) == plan.nodes - plan.dying
-    assert all(world == worlds[0] for world in worlds)
+        left.append([actor.contact.id for actor in simulation.world.living])
+    assert len(left[0]) == plan.nodes - plan.dying
+    assert all(each == left[0] for each in left)
 
 
 def test_a_newcomer_knows_nobody_but_what_it_was_told() -> None:
@@ -100,6 +124,41 @@ def test_with_churn_who_leaves_is_replaced() -> None:
     assert len(simulation.world.living) == SMALL.nodes
     assert report.joins > 2 * SMALL.nodes  # two median sessions: more than half have left, some of them twice
     assert summary(report)["success"] > 0.5
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_under_churn_every_lookup_has_its_end(strategy: str) -> None:
+    """Sessions of 10 s, and the rounds of the controls last as long: many a node would leave in the midst of one."""
+    simulation = Simulation(replace(SMALL, lookups=100, churn=10.0, settle=20.0), strategy)
+    report = simulation.run(quiet)
+    assert len(report.samples) == 100
+    assert report.complete
+    assert len(simulation.world.living) == SMALL.nodes, "who stayed for the end of its lookup is gone after it"
+
+
+def test_under_churn_newcomers_come_on_time_however_slow_the_lookups_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup keeps its asker for a while, and nobody else is moved by it: as in a world in which nobody asks."""
+    plan = replace(SMALL, lookups=200, churn=10.0, settle=20.0)
+    came: list[list[float]] = []
+    start = Simulation._start
+
+    def noted(simulation: Simulation, stays: Callable[[], float]) -> None:
+        came[-1].append(simulation.world.engine.now)
+        start(simulation, stays)
+
+    def unasked(simulation: Simulation, _key: int) -> None:
+        simulation.samples.append(NOTHING)
+
+    monkeypatch.setattr(Simulation, "_start", noted)
+    for unmoved in (False, True):
+        came.append([])
+        if unmoved:
+            monkeypatch.setattr(Simulation, "_one", unasked)
+        Simulation(plan, "k20-a3-5s").run(quiet)
+    asked, still = came
+    during = [moment for moment in still if moment > 50.0]  # the lookups begin before
+    assert len(during) > 5
+    assert asked[: len(still)] == still
 
 
 @pytest.mark.parametrize("strategy", CONTROLS)
@@ -135,6 +194,13 @@ def test_progress_is_told_in_three_phases_and_ends_at_the_total() -> None:
         done = [(done, total) for phase, done, total in told if phase == name]
         assert done == sorted(done)
         assert done[-1][0] == done[-1][1]
+
+
+def test_progress_is_told_several_times_in_a_virtual_second() -> None:
+    simulation = Simulation(SMALL, "kadnet")
+    moments: list[float] = []
+    simulation.run(lambda *_: moments.append(simulation.world.engine.now))
+    assert max(after - before for before, after in pairwise(moments)) < 0.15
 
 
 def test_what_was_finished_can_be_had_after_an_interruption() -> None:

@@ -19,14 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks import chart, console, document, loopback
+from benchmarks import chart, console, document, loopback, reading
 from benchmarks.environments import LABELS, ROOT, Driver, NotInstalled, driver
-from benchmarks.plan import ROWS, Impossible, Options, check, jobs
+from benchmarks.plan import FEWEST_NODES, FEWEST_VALUES, ROWS, SHORTEST, Impossible, Options, check, jobs
 from benchmarks.runner import Failed, Line, Recorder, run, work_off
 from benchmarks.scores import OURS, Scoreboard
 
 LATEST = ROOT / "benchmarks" / "results" / "latest.jsonl"
-_KNOWN = ("machine", "about", "environment", "tasks", *ROWS)
 
 
 def _say(text: str) -> None:
@@ -46,12 +45,17 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--only", action="append", choices=ROWS, metavar="ROW", help=f"only this; again for more: {', '.join(ROWS)}")
     add("--peer", action="append", choices=tuple(LABELS), help="only this peer beside kadnet; again for more")
-    add("--repeats", type=int, default=usual.repeats, help=f"repeats of each (default {usual.repeats})")
-    add("--nodes", type=int, action="append", help="size of an overlay in one process (default 32 and 128)")
-    add("--values", type=int, default=usual.values, help=f"values in it (default {usual.values}; slow peers fewer)")
-    add("--processes", type=int, default=usual.processes, help=f"nodes of the kill row (default {usual.processes})")
-    add("--killed", type=int, default=usual.killed, help=f"how many of them are killed (default {usual.killed})")
-    add("--seconds", type=float, default=usual.seconds, help=f"length of a window (default {usual.seconds:g})")
+    add("--repeats", type=int, default=usual.repeats, help=f"repeats of each, 1 or more (default {usual.repeats})")
+    nodes = f"size of an overlay in one process, {FEWEST_NODES} or more; again for another (default 32 and 128)"
+    add("--nodes", type=int, action="append", help=nodes)
+    values = f"values in it, {FEWEST_VALUES} or more (default {usual.values}; slow peers fewer)"
+    add("--values", type=int, default=usual.values, help=values)
+    processes = f"nodes of the kill row, {FEWEST_NODES} or more (default {usual.processes})"
+    add("--processes", type=int, default=usual.processes, help=processes)
+    killed = f"how many of them are killed, 1 or more and not all (default {usual.killed})"
+    add("--killed", type=int, default=usual.killed, help=killed)
+    seconds = f"length of a window, {SHORTEST:g} or more (default {usual.seconds:g})"
+    add("--seconds", type=float, default=usual.seconds, help=seconds)
     add("--json", action="store_true", help="the rows as JSON lines on standard output")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: write the document from these lines")
     add("--docs", type=Path, default=ROOT / "docs", help="where the document is (default docs)")
@@ -122,6 +126,8 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
     """The document, its picture and its lines, all or nothing of the table. Raises Impossible."""
     page = docs / "benchmarks.md"
     board = Scoreboard(lines)
+    if not any(board.values(metric, OURS) for metric in board.metrics):
+        raise Impossible(f"{source} holds no figure of kadnet: nothing to write a document from")
     try:
         text = document.placed(page.read_text("utf-8"), document.scoreboard(board, "benchmarks.svg"))
     except FileNotFoundError:
@@ -135,25 +141,12 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
     _say(f"written: {page}, benchmarks.svg and benchmarks.jsonl beside it")
 
 
-def _read(source: Path) -> list[Line]:
-    """The lines of a file. Raises Impossible."""
-    try:
-        lines = [json.loads(line) for line in source.read_text("utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise Impossible(f"{source}: {error.strerror}") from None
-    except ValueError:
-        raise Impossible(f"{source} holds what is no JSON line") from None
-    if not all(isinstance(line, dict) and str(line.get("row")).partition("-")[0] in _KNOWN for line in lines):
-        raise Impossible(f"{source} holds lines that are no figures of `make bench`")
-    return lines
-
-
 def _main(given: argparse.Namespace) -> int:
     plots = find_spec("matplotlib") is not None
     if given.source is not None:
         if not plots:
             raise Impossible("the picture needs matplotlib: pip install 'kadnet[plot]'")
-        _write(_read(given.source), given.source, given.docs)
+        _write(reading.read(given.source), given.source, given.docs)
         return 0
     options = _options(given)
     check(options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Sequence
 from statistics import median
 
@@ -34,12 +36,19 @@ def figure(metric: Metric, value: float) -> str:
 
 
 def placed(document: str, figures: str) -> str:
-    """The document with the figures between its markers. Raises NoMarkers."""
+    """The document with the figures between its markers, which stay the only ones. Raises NoMarkers."""
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise NoMarkers(f"it needs the lines {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{figures.strip()}\n\n{END}{tail}"
+    if not begin or not end or document.count(BEGIN) > 1 or document.count(END) > 1:
+        raise NoMarkers(f"it needs the lines {BEGIN} and {END}, each once")
+    between = figures.strip().replace("<!--", "&lt;!--")
+    return f"{head}{BEGIN}\n\n{between}\n\n{END}{tail}"
+
+
+def plain(text: str) -> str:
+    """A text of somebody else on one line, none of whose characters mean anything to Markdown or HTML."""
+    line = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", html.escape(line, quote=False))
 
 
 def scoreboard(board: Scoreboard, chart: str) -> str:
@@ -62,10 +71,12 @@ def _when(board: Scoreboard) -> str:
         return ""
     walls = "" if machine["loopback_only"] else " This machine allows no network namespace: nothing but their own "
     walls += "" if machine["loopback_only"] else "settings kept the peers on 127.0.0.1."
-    versions = ", ".join(f"{LABELS[peer]} {board.abouts[peer]['version']}" for peer in LABELS if peer in board.abouts)
+    known = [peer for peer in LABELS if peer in board.abouts]
+    versions = ", ".join(f"{LABELS[peer]} {plain(board.abouts[peer]['version'])}" for peer in known)
+    date, system, python = (plain(machine[name]) for name in ("date", "system", "python"))
     return (
-        f"Measured on {machine['date']}: {machine['cpus']} processors, {machine['memory_gib']} GiB, "
-        f"{machine['system']}, Python {machine['python']}, loopback, {machine['repeats']} repeats.{walls} {versions}."
+        f"Measured on {date}: {machine['cpus']} processors, {machine['memory_gib']} GiB, "
+        f"{system}, Python {python}, loopback, {machine['repeats']} repeats.{walls} {versions}."
     )
 
 
@@ -135,18 +146,18 @@ def _notes(board: Scoreboard, group: str) -> list[str]:
     for peer in board.peers:
         label = LABELS[peer]
         if peer in board.missing:
-            notes.append(f"{label}: {board.missing[peer]}.")
+            notes.append(f"{label}: {plain(board.missing[peer])}.")
         notes += [f"{label} is left out: {TOO_SLOW[peer, row]}." for row in rows if (peer, row) in TOO_SLOW]
         if peer != "bare":
             cannot = board.abouts.get(peer, {}).get("cannot", {})
             verbs = sorted({verb_of(row) for row in rows} & set(cannot))
-            notes += [f"{label} has no {_VERBS[verb]}: {cannot[verb]}." for verb in verbs]
+            notes += [f"{label} has no {_VERBS[verb]}: {plain(cannot[verb])}." for verb in verbs]
     for (row, peer), errors in board.errors().items():
         if row in rows:
-            notes.append(f"{LABELS[peer]}, {row}: {len(errors)} of its runs failed: {errors[0]}.")
+            notes.append(f"{LABELS[peer]}, {row}: {len(errors)} of its runs failed: {plain(errors[0])}.")
     if group == "pair":
         notes += [
-            f"{LABELS[line['peer']]}, a value of {line['refused']:,} bytes: {line['how']}."
+            f"{LABELS[line['peer']]}, a value of {line['refused']:,} bytes: {plain(line['how'])}."
             for line in board.lines
             if line["row"] == "largest" and line.get("refused")
         ]
@@ -158,9 +169,9 @@ def _does_not(board: Scoreboard) -> str:
     for peer in [OURS, *board.peers]:
         about = board.abouts.get(peer, {})
         if about.get("does_not"):
-            lines.append(f"- {LABELS[peer]} does not: {'; '.join(about['does_not'])}.")
+            lines.append(f"- {LABELS[peer]} does not: {plain('; '.join(about['does_not']))}.")
         if about.get("measured"):
-            lines.append(f"  How it was set up: {'; '.join(about['measured'])}.")
+            lines.append(f"  How it was set up: {plain('; '.join(about['measured']))}.")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ repeat to repeat. What has no spread (a limit in bytes) and what has its own (a 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ ROWS = ("overlay", "kill", "ping", "stream", "links", "largest", "idle")
 STREAMS = {"stream-1024": 1024, "stream-65536": 65_536}
 TOO_SLOW = {("pylibp2p", "overlay-128"): "time, an overlay of 32 takes half a minute"}
 """What a peer is spared, by (peer, row)."""
+
+FEWEST_NODES = 24
+"""With fewer everybody holds every value, and no get proves anything."""
+FEWEST_VALUES = 10
+"""The asker holds a part of them, which is left out."""
+SHORTEST = 0.1
+"""Seconds of a window."""
 
 _FEW = {"pylibp2p": 20, "hyperdht": 100}
 """Values for peers that need a fifth of a second for each, or let few gets through at a time."""
@@ -69,16 +77,16 @@ def check(options: Options) -> None:
     """Raises Impossible."""
     if options.repeats < 1:
         raise Impossible(f"--repeats {options.repeats}: at least 1")
-    if min(options.nodes) < 24:
-        raise Impossible(f"--nodes {min(options.nodes)}: at least 24, or everybody holds every value")
-    if options.values < 10:
-        raise Impossible(f"--values {options.values}: at least 10, of which the asker holds a part")
+    if min(options.nodes) < FEWEST_NODES:
+        raise Impossible(f"--nodes {min(options.nodes)}: at least {FEWEST_NODES}, or everybody holds every value")
+    if options.values < FEWEST_VALUES:
+        raise Impossible(f"--values {options.values}: at least {FEWEST_VALUES}, of which the asker holds a part")
     if options.killed >= options.processes:
         raise Impossible(f"--killed {options.killed} of --processes {options.processes}: nobody would be left to ask")
-    if options.killed < 1 or options.processes < 24:
-        raise Impossible("--killed at least 1 and --processes at least 24, or everybody holds every value")
-    if options.seconds < 0.1:
-        raise Impossible(f"--seconds {options.seconds:g}: at least 0.1")
+    if options.killed < 1 or options.processes < FEWEST_NODES:
+        raise Impossible(f"--killed at least 1 and --processes at least {FEWEST_NODES}, or everybody holds every value")
+    if not SHORTEST <= options.seconds < math.inf:
+        raise Impossible(f"--seconds {options.seconds:g}: at least {SHORTEST:g}, and with an end")
     if options.rows == ("idle",) and "kadnet" not in options.peers:
         raise Impossible("--only idle is about kadnet: leave it among the peers")
     _check_memory(options)

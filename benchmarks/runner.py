@@ -93,14 +93,20 @@ class Progress:
 
     def begin(self, job: Job) -> None:
         left = sum(self._taken.get((each.row, each.peer), each.guess) for each in self._left)
-        ahead = f"about {left / 60:.0f} min left" if left > 90 else "about a minute left"
         what = f"{job.repeat + 1}/{self._repeats}  {job.row:14} {LABELS[job.peer]:18}"
-        print(f"  {what} ({ahead}) ", end="", file=sys.stderr, flush=True)
+        print(f"  {what} ({_ahead(left)}) ", end="", file=sys.stderr, flush=True)
 
     def end(self, job: Job, seconds: float, trouble: str | None) -> None:
         self._left.remove(job)
         self._taken[job.row, job.peer] = seconds
         print(f"{seconds:.1f} s{'' if trouble is None else f': {trouble}'}", file=sys.stderr, flush=True)
+
+
+def _ahead(seconds: float) -> str:
+    """A time to come for a person: no finer than a guess is."""
+    if seconds > 90:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {10 * max(1, round(seconds / 10))} s left"
 
 
 def work_off(plan: Sequence[Job], repeats: int, prefix: Sequence[str], recorder: Recorder) -> None:

@@ -127,7 +127,7 @@ class Scoreboard:
         return Outcome(goal, *score.spread, median(score.ours), median(score.theirs))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every score and every goal as JSON has it."""
+        """Every score, what kadnet does alone (`peer` None), and every goal, as JSON has them."""
         rows: list[dict[str, Any]] = []
         for score in self.scores():
             if score.spread is not None:
@@ -135,6 +135,11 @@ class Scoreboard:
                 both = {"ours": median(score.ours), "theirs": median(score.theirs), "unit": score.metric.unit}
                 names = {"row": score.metric.key, "peer": score.peer, "verdict": score.verdict}
                 rows.append({**names, "figure": figure, "low": low, "high": high, **both})
+        for metric in self.metrics:
+            own = list(self.values(metric, OURS).values()) if metric.group == "own" else []
+            if own:
+                spread = {"figure": median(own), "low": min(own), "high": max(own)}
+                rows.append({"row": metric.key, "peer": None, **spread, "unit": metric.unit})
         for outcome in self.goals():
             goal = {"row": outcome.goal.title, "goal": outcome.goal.text, "met": outcome.met}
             figures = {"figure": outcome.figure, "low": outcome.low, "high": outcome.high}

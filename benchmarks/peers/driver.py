@@ -203,13 +203,13 @@ def end_with_stdin() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """End this process soon after `parent`, the process that started it, has ended, even by a SIGKILL."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_PARENT_LOOK)
-        leave(1)
+        os._exit(1)  # unlike `leave`: whoever read what is still in the buffer is gone
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -223,6 +223,6 @@ def main(verbs: Mapping[str, Verb]) -> None:
     """Run the verb that the command line names, with the rest of it as strings."""
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         raise SystemExit(f"usage: {Path(sys.argv[0]).name} {' | '.join(verbs)} …")
-    _end_with_parent()
+    end_with_parent(os.getppid())
     verbs[sys.argv[1]](*sys.argv[2:])
     leave()

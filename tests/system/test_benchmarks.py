@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.document import BEGIN, END
 from benchmarks.environments import ROOT
 from benchmarks.runner import Failed, run
 
@@ -27,6 +30,19 @@ line = '{{"port": %d}}' % int(child.stdout.readline())
 open(REPORT, "w").write(line)
 print(line, flush=True)
 """
+
+
+_ASKER = """
+import time, trio
+from benchmarks.pairs import serving
+async def serve(tell):
+    tell.send("up")
+    await trio.sleep_forever()
+with serving(serve) as word:
+    print(word, flush=True)
+    time.sleep(600)
+"""
+_STARTS_IT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_ASKER!r}])"
 
 
 def python(text: str) -> list[str]:
@@ -75,3 +91,40 @@ def test_options_that_are_unknown_or_cannot_be_get_one_line() -> None:
         assert done.stdout == ""
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", [_ASKER, _STARTS_IT], ids=["the asker", "what started the asker"])
+def test_no_server_of_a_pair_outlives_a_kill_of(script: str) -> None:
+    process = subprocess.Popen(python(script), stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.kill()
+        process.communicate(timeout=30)  # the server has the pipe too: it closes when nobody is left
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("", "no figure of kadnet"),
+        ('{"row": "environment", "peer": "opendht", "error": "not there"}\n', "no figure of kadnet"),
+        ('\n{"row": "machine"}\n', "lines.jsonl:2: "),
+    ],
+)
+def test_a_document_is_not_written_from_nothing_nor_from_foreign_lines(lines: str, named: str, tmp_path: Path) -> None:
+    source, docs = tmp_path / "lines.jsonl", tmp_path / "docs"
+    source.write_text(lines)
+    docs.mkdir()
+    (docs / "benchmarks.md").write_text(f"{BEGIN}\nold\n{END}\n")
+    command = [sys.executable, "-m", "benchmarks", "--from", str(source), "--docs", str(docs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in docs.iterdir()] == ["benchmarks.md"]
+    assert (docs / "benchmarks.md").read_text() == f"{BEGIN}\nold\n{END}\n"

@@ -42,7 +42,7 @@ def test_a_verb_of_a_node_that_has_ended_says_so(verb: str, how: str) -> None:
             else:
                 await world.stop("n3")
             error = NotConnected if verb in ASK else KadnetError
-            with trio.fail_after(60), pytest.raises(error, match="ended|closed|no more writes"):
+            with trio.fail_after(60), pytest.raises(error, match=r"ended|closed|no more writes"):
                 await {**ASK, **SEND}[verb](ended, other)
 
     run(main, seed=1)

@@ -24,10 +24,35 @@ def test_figures_take_the_place_of_the_old_ones_and_nothing_else_changes() -> No
     assert placed(placed(document, "new"), "new") == placed(document, "new")
 
 
-@pytest.mark.parametrize("document", ["# Head", f"{BEGIN} only", f"{END} before {BEGIN}"])
-def test_a_document_without_both_markers_is_refused(document: str) -> None:
+@pytest.mark.parametrize(
+    "document", ["# Head", f"{BEGIN} only", f"{END} before {BEGIN}", f"{BEGIN} {END} {END}", f"{BEGIN} {BEGIN} {END}"]
+)
+def test_a_document_without_both_markers_once_is_refused(document: str) -> None:
     with pytest.raises(NoMarkers):
         placed(document, "new")
+
+
+def test_figures_that_hold_a_marker_do_not_become_a_second_one() -> None:
+    text = placed(f"{BEGIN}\n{END}\n", f"an error: {END} {BEGIN}")
+    assert (text.count(BEGIN), text.count(END)) == (1, 1)
+    assert placed(text, "new") == f"{BEGIN}\n\nnew\n\n{END}\n"
+
+
+_BAD = "<b>`x`\n# *y*</b> \x1b[1m | <!-- figures: end -->"
+_TAMED = "&lt;b&gt;\\`x\\` # \\*y\\*&lt;/b&gt; \ufffd\\[1m \\| &lt;!-- figures: end --&gt;"
+
+
+def test_texts_of_others_mean_nothing_to_markdown_and_stay_on_their_line() -> None:
+    missing: Line = {"row": "environment", "peer": "opendht", "error": f"e {_BAD}"}
+    refused: Line = {"row": "largest", "peer": "kademlia", "repeat": 0, "bytes": 9, "refused": 10, "how": f"h {_BAD}"}
+    told = {**about("kademlia", f"d {_BAD}", stream=f"c {_BAD}"), "measured": [f"m {_BAD}"], "version": f"v {_BAD}"}
+    lines = [missing, refused, told, failed("ping", "kademlia", 1, f"f {_BAD}"), ping("kadnet", 0, 5.0)]
+    text = scoreboard(Scoreboard([{**machine(), "system": f"s {_BAD}"}, *lines]), "benchmarks.svg")
+    assert "<b>" not in text
+    assert END not in text
+    assert "\x1b" not in text
+    for letter in "ehdcmvfs":
+        assert f"{letter} {_TAMED}" in text, letter
 
 
 def test_a_loss_is_marked_as_plainly_as_a_win() -> None:

@@ -27,6 +27,8 @@ def the_jobs(options: Options, **cannot: dict[str, str]) -> list[Job]:
         ({"nodes": (32, 8)}, "--nodes 8"),
         ({"values": 0}, "--values 0"),
         ({"seconds": 0.0}, "--seconds 0"),
+        ({"seconds": float("nan")}, "--seconds nan"),
+        ({"seconds": float("inf")}, "--seconds inf"),
         ({"nodes": (10_000_000,)}, "MiB"),
         ({"processes": 10_000_000}, "MiB"),
     ],

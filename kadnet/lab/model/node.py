@@ -18,6 +18,7 @@ from kadnet.kademlia.keyspace import random_in_bucket
 from kadnet.kademlia.rtt import NodeRtt
 from kadnet.kademlia.table import RoutingTable
 from kadnet.lab.latency import Place
+from kadnet.lab.model.joining import knock, walk_to_all
 from kadnet.lab.model.request import Call, Known
 from kadnet.lab.model.walk import Walk
 from kadnet.lab.model.world import Finding, World
@@ -52,24 +53,13 @@ class Node:
 
     def join(self, doors: list[Contact], joined: Callable[[], object]) -> None:
         """Ping the doors; from the first answer on as `Overlay._join`: walk home, then into every bucket."""
-        begun = False
-        left = len(doors)
         engine = self.world.engine
-
-        def met(_contacts: list[Contact], _holds: bool, now: float) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                engine.at(now + self.tuning.join_pause, self._refresh, 0.0, joined)
-
-        def missed() -> None:
-            nonlocal left
-            left -= 1
-            if not left and not begun:
-                engine.at(engine.now + self.tuning.bootstrap.first_pause, self._knock_again, doors, joined)
-
-        for contact in doors:
-            self.ask(contact, None, met, missed, attempts=3)
+        knock(
+            doors,
+            lambda door, met, missed: self.ask(door, None, met, missed, attempts=3),
+            lambda: engine.at(engine.now + self.tuning.join_pause, self._refresh, 0.0, joined),
+            lambda: engine.at(engine.now + self.tuning.bootstrap.first_pause, self._knock_again, doors, joined),
+        )
 
     def _knock_again(self, doors: list[Contact], joined: Callable[[], object]) -> None:
         if self.alive:
@@ -96,16 +86,8 @@ class Node:
         """Walk to ourselves, then to a chance place in every bucket that has been quiet for `age` seconds."""
         if not self.alive:
             return
-        waiting = 0
-
-        def ended(_found: Finding) -> None:
-            nonlocal waiting
-            waiting -= 1
-            if not waiting and done is not None:
-                done()
 
         def home(found: Finding) -> None:
-            nonlocal waiting
             now = self.world.engine.now
             if done is not None and not found.closest():  # whom it met was gone before it named anybody
                 self.world.engine.at(now + self.tuning.join_again, self._refresh, age, done)
@@ -117,13 +99,9 @@ class Node:
             for index in self.table.stale_buckets(now, age):
                 self.table.touch(index, now)
                 targets.append(random_in_bucket(self.contact.position, index, self._rng))
-            waiting = len(targets)
-            for target in targets:
-                Walk(self, target, ended).advance()
-            if not targets and done is not None:
-                done()
+            walk_to_all(targets, self.walk, done)
 
-        Walk(self, self.contact.position, home).advance()
+        self.walk(self.contact.position, home)
 
     def _revalidate(self) -> None:
         """Send the pings that are due, and come back for the next."""

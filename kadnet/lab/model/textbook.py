@@ -16,6 +16,7 @@ from random import Random
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import random_in_bucket
 from kadnet.lab.latency import Place
+from kadnet.lab.model.joining import knock, walk_to_all
 from kadnet.lab.model.textbook_table import TextbookSettings, TextbookTable
 from kadnet.lab.model.world import Finding, World
 
@@ -125,24 +126,17 @@ class Textbook:
 
     def join(self, doors: list[Contact], joined: Callable[[], object]) -> None:
         """Ping the doors; walk home, then refresh every bucket."""
-        left = len(doors)
         engine = self.world.engine
-        begun = False
+        knock(
+            doors,
+            lambda door, met, missed: self.ask(door, None, met, missed),
+            lambda: engine.at(engine.now + 0.05, self._refresh, 0.0, joined),
+            lambda: engine.at(engine.now + 1.0, self._knock_again, doors, joined),
+        )
 
-        def met(_contacts: list[Contact], _holds: bool) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                engine.at(engine.now + 0.05, self._refresh, 0.0, joined)
-
-        def missed() -> None:
-            nonlocal left
-            left -= 1
-            if not left and not begun and self.alive:
-                engine.at(engine.now + 1.0, self.join, doors, joined)
-
-        for contact in doors:
-            self.ask(contact, None, met, missed)
+    def _knock_again(self, doors: list[Contact], joined: Callable[[], object]) -> None:
+        if self.alive:
+            self.join(doors, joined)
 
     def forget(self) -> None:
         del self.table, self._rng
@@ -216,24 +210,12 @@ class Textbook:
         if not self.alive:
             return
         engine = self.world.engine
-        waiting = 0
-
-        def ended(_found: Finding) -> None:
-            nonlocal waiting
-            waiting -= 1
-            if not waiting and done is not None:
-                done()
 
         def home(_found: Finding) -> None:
-            nonlocal waiting
             targets = [
                 random_in_bucket(self.contact.position, index, self._rng) for index in self.table.quiet(engine.now, age)
             ]
-            waiting = len(targets)
-            for target in targets:
-                self.walk(target, ended)
-            if not targets and done is not None:
-                done()
+            walk_to_all(targets, self.walk, done)
 
         self.walk(self.contact.position, home)
         every = self.settings.refresh_every

@@ -21,8 +21,10 @@ from kadnet.cli.sim.options import (
     MINUTES,
     MOST_LOOKUPS,
     MOST_NODES,
+    MOST_SEED,
     PER_CENT,
     Typed,
+    Whole,
     check_memory,
     chosen,
     plan_of,
@@ -37,7 +39,7 @@ _INTERRUPTED = 130
 
 
 @verb("sim", example="kadnet sim --nodes 1000 --loss 1 --stale 10\nkadnet sim --churn 60 --plot sim.svg")
-@click.option("--nodes", type=click.IntRange(2, MOST_NODES), default=1000, show_default=True, help="How many join.")
+@click.option("--nodes", type=Whole(2, MOST_NODES), default=1000, show_default=True, help="How many join.")
 @click.option("--loss", type=PER_CENT, metavar="PERCENT", default=0, show_default=True, help="Datagrams lost.")
 @click.option(
     "--stale",
@@ -60,10 +62,8 @@ _INTERRUPTED = 130
     multiple=True,
     help="kadnet, k8-a3-2s, k20-a3-5s or k20-a10-10s; may be repeated.  [default: all]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="One seed, one result.")
-@click.option(
-    "--lookups", type=click.IntRange(1, MOST_LOOKUPS), default=500, show_default=True, help="How many to measure."
-)
+@click.option("--seed", type=Whole(0, MOST_SEED), default=1, show_default=True, help="One seed, one result.")
+@click.option("--lookups", type=Whole(1, MOST_LOOKUPS), default=500, show_default=True, help="How many to measure.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves: an .svg or .png.")
 def sim(
     request: Request,
@@ -106,14 +106,15 @@ def sim(
         finally:
             progress.leave()
         stopped = interrupts.asked
+        missing = [name for name in strategies if name not in [report.strategy for report in reports]]
         if request.as_json:
             say_json(as_json(plan, strategies, reports, interrupted=stopped))
         else:
-            missing = [name for name in strategies if name not in [report.strategy for report in reports]]
             for line in table(plan, reports, missing, interrupted=stopped):
                 say(line)
         if plot is not None:
-            drawn = draw(reports, plot, interrupted=stopped)
+            with progress.drawing():
+                drawn = draw(reports, plot, missing, interrupted=stopped)
             click.echo(f"the curves are in {plot}" if drawn else "no lookup was finished: nothing to draw", err=True)
         if interrupts.asked:
             raise click.exceptions.Exit(_INTERRUPTED)

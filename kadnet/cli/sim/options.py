@@ -22,6 +22,8 @@ MOST_NODES: Final = 1_000_000
 """Far above what one process can hold in memory."""
 MOST_LOOKUPS: Final = 1_000_000
 """Each keeps a sample until the end."""
+MOST_SEED: Final = 2**63 - 1
+"""As large as whole numbers are in other programs that may read our JSON."""
 _SPARE: Final = 64 * 2**20  # bytes left for the table, the picture, and what else runs
 
 
@@ -54,6 +56,24 @@ class Number(click.ParamType[float]):
             number = math.nan
         if not self.least <= number <= self.most:  # nor is NaN between them
             self.fail(f"{text!r} is not a number of {self.unit} from {self.least:g} to {self.most:,.0f}", param, ctx)
+        return number
+
+
+class Whole(click.ParamType[int]):
+    """A whole number from `least` to `most`, both included."""
+
+    name = "integer"
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = self.least - 1
+        if not self.least <= number <= self.most:
+            self.fail(f"{str(value)!r} is not a whole number from {self.least} to {self.most:,}", param, ctx)
         return number
 
 

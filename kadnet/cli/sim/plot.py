@@ -1,7 +1,8 @@
 """The picture of `kadnet sim`: which part of the lookups had their answer within t, a curve for each strategy.
 
 Two panels: the first value, and the k closest complete. The time axis is logarithmic. A lookup that never got its
-answer is nowhere on it, so its curve ends below 100 %.
+answer is nowhere on it, so its curve ends below 100 %. A strategy that was cut short has a star, and one without any
+lookup is named above.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kadnet.cli.sim.style import GREY, OURS, looks, save, styled
-from kadnet.cli.sim.table import world
+from kadnet.cli.sim.table import finished, label, network, world
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,36 +23,75 @@ if TYPE_CHECKING:
 
 _LEAST: Final = 0.01  # ms: faster than any network; 0, an answer from nobody but oneself, has no place on this axis
 _DIRECT: Final = "straight to the nearest holder"
-_HEIGHTS: Final = (50, 60, 40, 70, 30, 80, 20, 90)  # per cent: where a name may stand, the best places first
+_HEIGHTS: Final = (
+    50,
+    60,
+    40,
+    70,
+    30,
+    80,
+    20,
+    90,
+    55,
+    45,
+    65,
+    35,
+    75,
+    25,
+    85,
+    15,
+    93,
+    10,
+)  # per cent: the best places of a name first
 _LETTER: Final = 0.0157  # of the width of a panel
 _LINE: Final = 7  # per cent: how high a name is, and some air
 
 
-def draw(reports: Sequence[Report], path: Path, *, interrupted: bool = False) -> bool:
-    """Write the picture. False when there was nothing to draw. KadnetError when it cannot be written."""
-    reports = [report for report in reports if report.samples]
-    if not reports:
+def draw(reports: Sequence[Report], path: Path, missing: Sequence[str] = (), *, interrupted: bool = False) -> bool:
+    """Write the picture. False when there was nothing to draw. KadnetError when it cannot be written.
+
+    `missing`: strategies that were asked for and had not begun when it was interrupted.
+    """
+    shown = [report for report in reports if report.samples]
+    if not shown:
         return False
+    absent = [*(report.strategy for report in reports if not report.samples), *missing]
     with styled():
-        save(picture(reports, interrupted=interrupted), path)
+        save(picture(shown, absent, interrupted=interrupted), path)
     return True
 
 
-def picture(reports: Sequence[Report], *, interrupted: bool = False) -> Figure:
-    """The figure itself. Only inside `styled`, or it looks like anybody's; each report has a sample."""
+def picture(reports: Sequence[Report], absent: Sequence[str] = (), *, interrupted: bool = False) -> Figure:
+    """The figure itself. Only inside `styled`, or it looks like anybody's; each report has a sample. `absent`:
+    strategies of which there is none."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     halted = " (interrupted)" if interrupted else ""
-    told = world(reports[0].plan, reports[0].median_rtt)
-    figure.suptitle(f"How soon a lookup has its answer{halted}\n{told}", x=0.008, ha="left", fontsize=13)
+    told = [f"How soon a lookup has its answer{halted}", world(reports[0].plan), network(reports[0].median_rtt)]
+    if absent:
+        told.append(f"no lookup was finished of {', '.join(absent)}")
+    figure.suptitle("\n".join(told), x=0.008, ha="left", fontsize=13)
     ours = next((report for report in reports if report.strategy == OURS), reports[0])
     direct = sorted(_ms(sample.direct) for sample in ours.samples if sample.direct is not None)
-    _panel(left, _curves(reports, lambda sample: sample.first), direct, "First value")
-    _panel(right, _curves(reports, lambda sample: sample.whole), [], "The k closest have answered")
+    titles = {report.strategy: _title(report) for report in reports}
+    _panel(left, _curves(reports, lambda sample: sample.first), direct, titles, "First value")
+    _panel(right, _curves(reports, lambda sample: sample.whole), [], titles, "The k closest have answered")
     left.set_ylabel("lookups that have it, %")
     return figure
+
+
+class _Title(NamedTuple):
+    """What a strategy is called: beside its curve, and in the legend."""
+
+    short: str
+    whole: str
+
+
+def _title(report: Report) -> _Title:
+    short = label(report)
+    return _Title(short, f"{short}:" if report.complete else f"{short}: {finished(report)}:")
 
 
 def _curves(reports: Sequence[Report], of: Callable[[Sample], float | None]) -> dict[str, list[float]]:
@@ -59,7 +99,9 @@ def _curves(reports: Sequence[Report], of: Callable[[Sample], float | None]) -> 
     return {report.strategy: sorted(_ms(of(sample)) for sample in report.samples) for report in reports}
 
 
-def _panel(axes: Axes, curves: dict[str, list[float]], direct: list[float], title: str) -> None:
+def _panel(
+    axes: Axes, curves: dict[str, list[float]], direct: list[float], titles: dict[str, _Title], title: str
+) -> None:
     """A curve for each strategy, named where there is room, with its figures below. `direct`: the least that anybody
     could need, the round trip to the nearest living holder, without having to look for it."""
     found = [time for times in (*curves.values(), direct) for time in times if _LEAST < time < math.inf]
@@ -74,7 +116,7 @@ def _panel(axes: Axes, curves: dict[str, list[float]], direct: list[float], titl
             [start, *known, end],
             [*shares, shares[-1]],
             where="post",
-            label=_legend(name, curves[name]),
+            label=_legend(titles[name].whole, curves[name]),
             color=look.colour,
             linestyle=look.dashes,
             linewidth=look.width,
@@ -82,7 +124,7 @@ def _panel(axes: Axes, curves: dict[str, list[float]], direct: list[float], titl
         )
     axes.set_title(title, fontweight="bold")
     _axes(axes, start, end)
-    _names(axes, curves, direct)
+    _names(axes, curves, direct, titles)
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, -0.13),
@@ -99,11 +141,11 @@ def _shares(times: Sequence[float]) -> list[float]:
     return [100 * (place + 1) / len(times) for place in range(len(times))]
 
 
-def _legend(name: str, times: Sequence[float]) -> str:
+def _legend(title: str, times: Sequence[float]) -> str:
     """`kadnet:  180 ms, 420 ms, 99.6 %`."""
     had = sum(map(math.isfinite, times)) / len(times)
     middle, most = (times[max(0, math.ceil(part * len(times)) - 1)] for part in (0.5, 0.95))
-    return f"{name}:  {_time(middle)}, {_time(most)}, {math.floor(1000 * had) / 10:g} %"
+    return f"{title}  {_time(middle)}, {_time(most)}, {math.floor(1000 * had) / 10:g} %"
 
 
 def _time(ms: float) -> str:
@@ -116,7 +158,7 @@ def _ms(seconds: float | None) -> float:
     return math.inf if seconds is None else 1000 * seconds
 
 
-def _names(axes: Axes, curves: dict[str, list[float]], direct: list[float]) -> None:
+def _names(axes: Axes, curves: dict[str, list[float]], direct: list[float], titles: dict[str, _Title]) -> None:
     """A name beside each curve, where it touches no other curve and no other name; none without such a place."""
     taken: list[Box] = []
     for name, look in looks(list(curves)).items():
@@ -124,7 +166,7 @@ def _names(axes: Axes, curves: dict[str, list[float]], direct: list[float]) -> N
         at = next(
             (
                 (box, left)
-                for box, left in _places(curves[name], _LETTER * len(name) + 0.03, *axes.get_xlim())
+                for box, left in _places(curves[name], _LETTER * len(titles[name].short) + 0.03, *axes.get_xlim())
                 if all(box.is_clear_of(other) for other in others) and not any(box.meets(other) for other in taken)
             ),
             None,
@@ -134,7 +176,7 @@ def _names(axes: Axes, curves: dict[str, list[float]], direct: list[float]) -> N
         box, left = at
         taken.append(box)
         axes.annotate(
-            name,
+            titles[name].short,
             (box.end, box.low) if left else (box.begin, box.high),
             xytext=(-6, 2) if left else (6, -2),
             textcoords="offset points",

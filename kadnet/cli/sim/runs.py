@@ -97,6 +97,7 @@ def run_all(
     """A report for each strategy that was begun, in their order; the last one is not complete when interrupted."""
     reports = []
     for strategy in strategies:
+        gc.collect()  # the nodes of the last world know each other; the next would be built beside them
         begun: list[Simulated] = []
 
         def work(strategy: str = strategy, begun: list[Simulated] = begun) -> None:
@@ -107,7 +108,6 @@ def run_all(
         progress.end(strategy)
         reports += [simulation.report() for simulation in begun]
         begun.clear()
-        gc.collect()  # its nodes know each other; the next world would be built beside them
         if interrupts.asked:
             break
     return tuple(reports)

@@ -4,7 +4,8 @@ Colours are those of Okabe and Ito (2008, "Color Universal Design"), which peopl
 tell apart; lines differ in their dashes as well. Ours is the thick one. A file depends on nothing but what is drawn: no
 date, no chance, and text stays text.
 
-matplotlib is an extra (`pip install 'kadnet[plot]'`) and is imported when a picture is asked for.
+matplotlib is an extra (`pip install 'kadnet[plot]'`, in a clone `pip install '.[plot]'`) and is imported when a picture
+is asked for.
 """
 
 from __future__ import annotations
@@ -80,10 +81,10 @@ def looks(names: list[str]) -> dict[str, Look]:
 
 def check(path: Path) -> None:
     """InputError unless a picture can be drawn and written there: to be asked before the work that it shows."""
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"a picture is .svg or .png, which {path.name!r} is not", hint="name it out.svg, for example")
     if path.is_dir():
-        raise InputError(f"{path} is a folder", hint="name a file in it")
+        raise InputError(f"{path} is a folder", hint="name a file in it, out.svg for example")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"a picture is .svg or .png, which {path.name!r} is not", hint="name it out.svg, for example")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -95,7 +96,8 @@ def check(path: Path) -> None:
         importlib.import_module("matplotlib.figure")  # a broken installation shows itself now, not after an hour
     except ImportError:
         raise InputError(
-            "drawing needs matplotlib, which is not installed", hint="pip install 'kadnet[plot]'"
+            "drawing needs matplotlib, which is not installed",
+            hint="pip install 'kadnet[plot]', or in a clone pip install '.[plot]'",
         ) from None
 
 
@@ -112,10 +114,11 @@ def styled() -> Iterator[None]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the picture, whole or not at all. KadnetError when the disk refuses. Only inside `styled`."""
-    metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+    kind = path.suffix[1:].lower()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        figure.savefig(part, format=path.suffix[1:], metadata=metadata, dpi=150)
+        figure.savefig(part, format=kind, metadata=metadata, dpi=150)
         os.replace(part, path)
     except OSError as error:
         raise KadnetError(f"cannot write {path}: {error.strerror or error}", hint="choose another --plot") from None

@@ -15,7 +15,7 @@ from kadnet.cli.render import columns
 if TYPE_CHECKING:
     from kadnet.lab.model import Plan, Report, Sample
 
-_MARK: Final = "*"  # behind the name of a strategy that was interrupted
+_MARK: Final = "*"  # behind the name of a strategy that was cut short
 
 _WIDTH: Final = 100
 _CELL: Final = 5  # characters of a figure of time: "never" and 99.9 fit
@@ -24,15 +24,15 @@ _HEAD: Final = ("strategy", *("p50", "p95", "p99") * 2, "p50", "p95", "messages"
 _GROUPS: Final = ((" first, × median ", 0, 2), (" first, × direct ", 3, 5), (" all k, s ", 6, 7))
 
 _MEANING: Final = """\
-first: the time until the first value, in median round trips between two nodes of this world, and in
-direct round trips to the nearest living node that holds the value, which nobody can beat.
+first: the time until the first value, in median round trips of this kind of network, and in direct
+round trips to the nearest living node that holds the value, which nobody can beat.
 all k: the time until the k closest nodes have answered. p95: 95 of 100 lookups took no longer.
 messages: requests sent for one lookup, on average. hops: 1 when the holder of the value was known.
 found: lookups that had the value at all. recall: how many of the k closest living nodes were met."""
 
 
-def world(plan: Plan, median_rtt: float | None) -> str:
-    """The world in words. `median_rtt` in seconds; None when nothing was measured."""
+def world(plan: Plan) -> str:
+    """The world in words."""
     parts = [
         f"{plan.nodes:,} nodes",
         f"{100 * plan.stale:g} % stale",
@@ -40,9 +40,22 @@ def world(plan: Plan, median_rtt: float | None) -> str:
         "no churn" if plan.churn is None else f"median session {plan.churn / 60:g} min ({plan.sessions})",
         f"seed {plan.seed}",
     ]
-    if median_rtt is not None:
-        parts.append(f"median round trip {1000 * median_rtt:.0f} ms")
     return ", ".join(parts)
+
+
+def network(median_rtt: float) -> str:
+    """How far apart nodes are: where the latencies come from, not in this one world. `median_rtt` in seconds."""
+    return f"median round trip of this kind of network: {1000 * median_rtt:.0f} ms"
+
+
+def label(report: Report) -> str:
+    """The name of a strategy, with a star when it was cut short: the same in the table and in the picture."""
+    return report.strategy if report.complete else f"{report.strategy}{_MARK}"
+
+
+def finished(report: Report) -> str:
+    """How much of a strategy that was cut short there is."""
+    return f"{len(report.samples):,} of {_lookups(report.plan.lookups)}"
 
 
 def table(
@@ -52,17 +65,13 @@ def table(
     from kadnet.lab.model import summary
 
     halted = "interrupted after" if interrupted else "ended with"
-    told = f"{world(plan, reports[0].median_rtt if reports else None)}; {_lookups(plan.lookups)} each"
-    lines = [*textwrap.wrap(told, _WIDTH), ""]
+    lines = textwrap.wrap(f"{world(plan)}; {_lookups(plan.lookups)} each", _WIDTH)
+    lines += [*(network(report.median_rtt) for report in reports[:1]), ""]
     if reports:
         rows = [_row(report, summary(report)) for report in reports]
         aligned = columns([_HEAD, *rows], "l" + "r" * 12)
         lines += [_groups(aligned[0]), *aligned, ""]
-    notes = [
-        f"{_MARK} {report.strategy}: {halted} {len(report.samples):,} of {_lookups(plan.lookups)}"
-        for report in reports
-        if not report.complete
-    ]
+    notes = [f"{_MARK} {report.strategy}: {halted} {finished(report)}" for report in reports if not report.complete]
     if missing:
         notes.append(f"interrupted before {', '.join(missing)} could begin")
     return [*lines, *notes, *([""] if notes and reports else []), *(_MEANING.splitlines() if reports else [])]
@@ -74,7 +83,7 @@ def _lookups(count: int) -> str:
 
 def _row(report: Report, found: dict[str, float]) -> list[str]:
     return [
-        report.strategy if report.complete else f"{report.strategy}{_MARK}",
+        label(report),
         *(_times(found[f"first_{part}_rtt"]).rjust(_CELL) for part in ("p50", "p95", "p99")),
         *(_times(found[f"first_{part}_direct"]).rjust(_CELL) for part in ("p50", "p95", "p99")),
         *(_seconds(found[f"whole_{part}"]).rjust(_CELL) for part in ("p50", "p95")),

@@ -132,7 +132,8 @@ class _Crew:
             worker.process.kill()
 
     def listen(self) -> None:
-        """What they say in the next moment."""
+        """What they say in the next moment; what is shown goes on also when they say nothing."""
+        self._progress.tick()
         for key, _ in self._selector.select(_GLANCE):
             worker: _Worker = key.data
             piece = os.read(worker.out.fileno(), _PIECE)

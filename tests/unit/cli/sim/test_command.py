@@ -32,9 +32,10 @@ def test_a_small_world_ends_with_a_row_for_each_strategy_under_the_world_and_ove
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[0].startswith("24 nodes, 10 % stale, 1 % loss, no churn, seed 1, median round trip ")
-    assert [line.split()[0] for line in lines[4:8]] == list(STRATEGIES)
-    assert lines[9].startswith("first: the time until the first value")
+    assert lines[0] == "24 nodes, 10 % stale, 1 % loss, no churn, seed 1; 10 lookups each"
+    assert lines[1].startswith("median round trip of this kind of network: ")
+    assert [line.split()[0] for line in lines[5:9]] == list(STRATEGIES)
+    assert lines[10].startswith("first: the time until the first value")
     assert "joining 24 nodes" in done.stderr
 
 
@@ -77,6 +78,20 @@ def test_the_picture_is_drawn_and_named(pretended: type[Pretended], tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["out.svg"]
 
 
+def test_capitals_at_the_end_of_a_pictures_name_are_as_good(pretended: type[Pretended], tmp_path: Path) -> None:
+    assert typed("sim", *SMALL, "--plot", str(tmp_path / "out.PNG")).exit_code == 0
+    assert (tmp_path / "out.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_under_churn_all_lookups_end_and_nothing_has_a_star() -> None:
+    words = ("sim", "--nodes", "24", "--lookups", "40", "--churn", "1")
+    shown = typed(*words)
+    assert shown.exit_code == 0, shown.output
+    assert "*" not in shown.stdout
+    said = json.loads(typed(*words, "--json").stdout)
+    assert [(one["complete"], one["summary"]["lookups"]) for one in said["strategies"]] == [(True, 40)] * 4
+
+
 def test_the_help_names_every_strategy() -> None:
     said = " ".join(typed("sim", "--help").stdout.split())
     assert all(name in said for name in STRATEGIES)
@@ -93,7 +108,7 @@ def test_interrupted_it_shows_what_was_finished_and_marks_what_was_not(
     assert done.exit_code == 130
     assert pretended.made == ["kadnet", "k8-a3-2s"], "none is begun after it"
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[4:6]] == [["kadnet", "1.8"], ["k8-a3-2s*", "1.8"]]
+    assert [line.split()[:2] for line in lines[5:7]] == [["kadnet", "1.8"], ["k8-a3-2s*", "1.8"]]
     assert "* k8-a3-2s: interrupted after 3 of 10 lookups" in lines
     assert "interrupted before k20-a3-5s, k20-a10-10s could begin" in lines
 
@@ -108,7 +123,10 @@ def test_interrupted_its_json_is_whole_and_its_picture_drawn(
     assert said["interrupted"] is True
     assert [(one["strategy"], one["complete"]) for one in said["strategies"]] == [("kadnet", True), ("k8-a3-2s", False)]
     assert len(said["strategies"][1]["samples"]["first"]) == 3
-    assert "(interrupted)" in (tmp_path / "out.svg").read_text()
+    drawn = (tmp_path / "out.svg").read_text()
+    assert "(interrupted)" in drawn
+    assert ">no lookup was finished of k20-a3-5s, k20-a10-10s<" in drawn
+    assert drawn.count(">k8-a3-2s*: 3 of 10 lookups:") == 2
 
 
 def test_interrupted_before_the_first_lookup_there_is_a_row_without_figures_and_no_picture(
@@ -117,7 +135,7 @@ def test_interrupted_before_the_first_lookup_there_is_a_row_without_figures_and_
     monkeypatch.setattr(pretended, "interrupted_in", ("kadnet", 0))
     done = typed("sim", *SMALL, "--plot", str(tmp_path / "out.svg"))
     assert done.exit_code == 130
-    assert done.stdout.splitlines()[4].split() == ["kadnet*", *"------------"]
+    assert done.stdout.splitlines()[5].split() == ["kadnet*", *"------------"]
     assert done.stderr.endswith("no lookup was finished: nothing to draw\n")
     assert list(tmp_path.iterdir()) == []
     assert json.loads(typed("sim", *SMALL, "--json").stdout)["strategies"][0]["summary"]["first_p50"] is None
@@ -129,14 +147,15 @@ def test_interrupted_before_the_first_lookup_there_is_a_row_without_figures_and_
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--nodes", "1"], "invalid value for '--nodes': 1 is not in the range 2<=x<=1000000"),
-        (["--nodes", "ten"], "invalid value for '--nodes': 'ten' is not a valid integer"),
-        (["--lookups", "0"], "invalid value for '--lookups': 0 is not in the range"),
+        (["--nodes", "1"], "invalid value for '--nodes': '1' is not a whole number from 2 to 1,000,000"),
+        (["--nodes", "ten"], "invalid value for '--nodes': 'ten' is not a whole number from 2 to 1,000,000"),
+        (["--lookups", "0"], "invalid value for '--lookups': '0' is not a whole number from 1 to"),
         (["--loss", "101"], "invalid value for '--loss': '101' is not a number of per cent from 0 to 100"),
         (["--loss", "-1"], "invalid value for '--loss': '-1' is not"),
         (["--loss", "nan"], "invalid value for '--loss': 'nan' is not"),
         (["--stale", "100.5"], "invalid value for '--stale': '100.5' is not"),
-        (["--nodes", "50", "--stale", "98"], "with 49 of 50 nodes dead nobody is left to look anything up"),
+        (["--nodes", "50", "--stale", "98"], "with 49 of 50 nodes dead 1 is left, and a lookup needs 2; choose fewer"),
+        (["--nodes", "50", "--stale", "100"], "with 50 of 50 nodes dead nobody is left; choose fewer"),
         (["--churn", "0"], "invalid value for '--churn': '0' is not a number of minutes from 1 to"),
         (["--churn", "inf"], "invalid value for '--churn': 'inf' is not"),
         (["--sessions", "pareto"], "invalid value for '--sessions': 'pareto' is not one of"),
@@ -144,9 +163,10 @@ def test_interrupted_before_the_first_lookup_there_is_a_row_without_figures_and_
         (["--strategy", "k8"], "there is no strategy 'k8'"),
         (["--strategy", "kadnt"], "there is no strategy 'kadnt', did you mean 'kadnet'?; there are kadnet, k8-a3-2s, "),
         (["--killed", "3"], "no such option '--killed'"),
-        (["--seed", "-1"], "invalid value for '--seed'"),
+        (["--seed", "-1"], "invalid value for '--seed': '-1' is not a whole number from 0 to"),
         (["--nodes", "1000000", "--lookups", "1000000"], "1,000,000 nodes and 1,000,000 lookups take about "),
         (["--plot", "out.jpeg"], "a picture is .svg or .png, which 'out.jpeg' is not; name it out.svg"),
+        (["--plot", "."], ". is a folder; name a file in it, out.svg for example"),
         (["--plot", "no/such/folder/out.svg"], "cannot write a picture into no/such/folder: No such file or directory"),
     ],
 )
@@ -186,7 +206,10 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work_and_the_rest_go
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = typed("sim", *SMALL, "--plot", str(tmp_path / "out.svg"))
     assert done.exit_code == 2
-    assert done.stderr == ("kadnet: drawing needs matplotlib, which is not installed; pip install 'kadnet[plot]'\n")
+    assert done.stderr == (
+        "kadnet: drawing needs matplotlib, which is not installed; "
+        "pip install 'kadnet[plot]', or in a clone pip install '.[plot]'\n"
+    )
     assert pretended.made == []
     assert typed("sim", *SMALL).exit_code == 0
 

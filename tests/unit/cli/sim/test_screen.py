@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
+from itertools import pairwise
 
 import pytest
 
-from kadnet.cli.sim.screen import Estimate, Progress
+from kadnet.cli.sim.screen import Estimate, Progress, _Smooth
 from kadnet.lab.model import Plan
 
 PLAN = Plan(nodes=1000, lookups=500)
@@ -148,7 +150,7 @@ def test_elsewhere_there_is_a_line_for_each_phase(clock: Clock, monkeypatch: pyt
     progress = Progress(stream, PLAN, ["k8-a3-2s", "kadnet"], clock=clock)
     for phase in ("join", "settle", "look up"):
         for done in range(11):
-            clock.now += 1
+            clock.now += 0.5
             progress.at("kadnet", phase, done, 10)
     progress.leave()
     first, second, third = stream.getvalue().splitlines()
@@ -160,6 +162,79 @@ def test_elsewhere_there_is_a_line_for_each_phase(clock: Clock, monkeypatch: pyt
     dumb = Terminal()
     Progress(dumb, PLAN, ["kadnet"], clock=clock).at("kadnet", "join", 0, 1000)
     assert dumb.getvalue() == "kadnet (1 of 1): joining 1,000 nodes\n"
+
+
+def test_elsewhere_no_ten_seconds_pass_without_a_line(clock: Clock) -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, PLAN, ["kadnet", "k8-a3-2s"], at_once=2, clock=clock)
+    progress.at("kadnet", "join", 0, 1000)
+    progress.at("k8-a3-2s", "join", 0, 1000)
+    quiet = [clock.now]
+    for step in range(600):  # a minute; one of them says nothing for the second half
+        clock.now += 0.1
+        before = stream.getvalue()
+        if step < 300:
+            progress.at("k8-a3-2s", "join", step, 1000)
+        progress.tick()
+        if stream.getvalue() != before:
+            quiet.append(clock.now)
+    quiet.append(clock.now)
+    assert max(after - before for before, after in pairwise(quiet)) < 10
+    *_, last = stream.getvalue().splitlines()
+    assert re.fullmatch(r"\d+ %: kadnet: joining 0 %, k8-a3-2s: joining 29 %, .* left", last)
+    assert len(stream.getvalue().splitlines()) < 12
+
+
+def test_of_two_at_once_none_stands_still(clock: Clock) -> None:
+    """The first to speak after a redrawing is not the only one that is shown."""
+    stream = Terminal()
+    progress = Progress(stream, PLAN, ["kadnet", "k20-a10-10s"], at_once=2, clock=clock)
+    for done in range(0, 500, 10):
+        clock.now += 0.11
+        progress.at("kadnet", "join", done, 1000)
+        clock.now += 0.01
+        progress.at("k20-a10-10s", "join", done, 1000)
+    assert "kadnet: joining 49 %, k20-a10-10s: joining 48 %" in stream.getvalue().rpartition("\r")[2]
+
+
+def test_the_time_left_runs_down_and_does_not_jump(clock: Clock) -> None:
+    smooth = _Smooth()
+    assert smooth.of(None, 0.0) is None
+    assert smooth.of(14.0, 0.0) == 14.0
+    assert smooth.of(13.0, 1.0) == pytest.approx(13.0)
+    shown = smooth.of(50.0, 1.1)
+    assert shown is not None
+    assert shown < 15
+    for tenth in range(12, 400):
+        shown = smooth.of(31.0, tenth / 10)
+    assert shown == pytest.approx(25, abs=6), "it gets there"
+
+
+def test_what_a_strategy_is_known_to_cost_is_expected_of_it() -> None:
+    estimate = Estimate(PLAN, ["kadnet", "k8-a3-2s"])
+    through(estimate, "kadnet", 0.0, 60.0, 30.0, 10.0)
+    left = estimate.left()
+    assert left is not None
+    assert 10 < left < 20, "its joins are cheap"
+
+
+def test_the_end_is_not_called_nothing_left(clock: Clock) -> None:
+    stream = Terminal()
+    progress = Progress(stream, PLAN, ["kadnet"], clock=clock)
+    for phase in ("join", "settle", "look up"):
+        progress.at("kadnet", phase, 0, 10)
+        clock.now += 5
+        progress.at("kadnet", phase, 10, 10)
+    last = stream.getvalue().rpartition("\r")[2]
+    assert "100 %" in last
+    assert last.endswith("collecting the results\x1b[K")
+    with progress.drawing():
+        assert stream.getvalue().endswith("\rdrawing the curves\x1b[K")
+    assert stream.getvalue().endswith("\r\x1b[K")
+    elsewhere = io.StringIO()
+    with Progress(elsewhere, PLAN, ["kadnet"], clock=clock).drawing():
+        pass
+    assert elsewhere.getvalue() == ""
 
 
 def test_a_reader_that_is_gone_stops_nothing(clock: Clock) -> None:

@@ -20,7 +20,9 @@ class Fate(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PacketEvent:
-    """One thing that happened to one packet, at a virtual time. A segment without data opens, ends or resets.
+    """One thing that happened to one packet, at a virtual time.
+
+    A segment without data opens, ends or resets, or acknowledges, which filters alone are shown.
 
     `source` and `target` are what stands on the packet between the NAT boxes, where there are any.
     """

@@ -12,23 +12,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import trio
 
 EPOCH = 1_800_000_000.0
 """Unix time at virtual second 0: a day in January 2027."""
 
+_FARTHEST = 100 * 365.25 * 86_400
+"""Seconds that a clock may be away from trio's: 100 years. Far beyond, a float has no room left for fractions of a
+second, so that no wait would ever end."""
+
 _LEAST = 1e-6
 """Seconds that a wait for what is to come takes at least. When the two clocks are far apart, rounding could make it
 none, and virtual time would stand still."""
 
 
-@dataclass(slots=True)
 class VirtualWall:
-    """A wall clock: `EPOCH` at virtual second 0, and wrong by `offset` seconds, which may be changed at any time."""
+    """A wall clock: `EPOCH` at virtual second 0, and wrong by `offset` seconds, which may be changed at any time.
 
-    offset: float = 0.0
+    ValueError for an offset that is no number of seconds, or of more than 100 years.
+    """
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self.offset = offset
+
+    @property
+    def offset(self) -> float:
+        return self._offset
+
+    @offset.setter
+    def offset(self, seconds: float) -> None:
+        if not -_FARTHEST <= seconds <= _FARTHEST:
+            raise ValueError(f"a wall clock is wrong by up to 100 years either way, not by {seconds:g} seconds")
+        self._offset = seconds
 
     def __call__(self) -> float:
         return EPOCH + trio.current_time() + self.offset
@@ -46,9 +62,12 @@ class VirtualClock:
         return trio.current_time() + self.offset if self._stands_at is None else self._stands_at
 
     def jump(self, seconds: float) -> None:
-        """Be `seconds` further at once. ValueError for a jump backwards, which a monotonic clock does not make."""
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"a monotonic clock jumps ahead by a number of seconds, not by {seconds:g}")
+        """Be `seconds` further at once.
+
+        ValueError for a jump backwards, which a monotonic clock does not make, or by more than 100 years in all.
+        """
+        if not (seconds >= 0 and self.offset + seconds <= _FARTHEST):
+            raise ValueError(f"a monotonic clock jumps ahead by up to 100 years in all, not by {seconds:g} seconds")
         self.offset += seconds
         self._tell()
 

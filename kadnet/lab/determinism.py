@@ -12,6 +12,7 @@ nothing may depend on.
 from __future__ import annotations
 
 import importlib
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from types import ModuleType
 _MODULE = "trio._core._run"
 _SWITCH = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _CHANCE = "_r"
+
+_one_at_a_time = threading.Lock()  # the switch and the chance belong to the process, not to a thread
 
 
 class NotDeterministic(UserWarning):
@@ -48,13 +51,16 @@ def _scheduler() -> ModuleType | None:
 def deterministic(seed: int) -> Iterator[Determinism]:
     """Seed trio's scheduler for the `trio.run` inside the block, and put everything back after it.
 
-    Warns `NotDeterministic`, and yields `promised=False`, when this trio has no such switch.
+    Warns `NotDeterministic`, and yields `promised=False`, when this trio has no such switch. Raises RuntimeError while
+    another such block goes on, in whatever thread: the two would draw from one chance.
     """
     scheduler = _scheduler()
     if scheduler is None:
         warnings.warn(f"trio has no {_SWITCH}: the lab promises no repeatable trace", NotDeterministic, stacklevel=3)
         yield Determinism(seed, promised=False)
         return
+    if not _one_at_a_time.acquire(blocking=False):
+        raise RuntimeError("another run of the lab goes on in this process: run one after the other, or in processes")
     chance = getattr(scheduler, _CHANCE)
     switch, state = getattr(scheduler, _SWITCH), chance.getstate()
     setattr(scheduler, _SWITCH, True)
@@ -64,3 +70,4 @@ def deterministic(seed: int) -> Iterator[Determinism]:
     finally:
         setattr(scheduler, _SWITCH, switch)
         chance.setstate(state)
+        _one_at_a_time.release()

@@ -59,12 +59,16 @@ class VirtualInternet:
         self.pump = pump
         self.trace = Trace()
         self.accounting = Accounting()
-        self.observers: list[Callable[[PacketEvent], None]] = []
+        self.observers: list[Callable[[PacketEvent], object]] = []
         self.filters: list[Callable[[PacketEvent], bool]] = []
-        """Each is shown a packet that sets out; one that answers False loses it (a segment is tried again later)."""
+        """Each is shown a packet that sets out; one that answers False loses it (a segment is tried again later).
+
+        What one of them or an observer raises ends the block of `virtual_internet`.
+        """
         self._rng = rng
         self._routes = Routes()
         self._cuts: set[tuple[str, str]] = set()
+        self._fault: Exception | None = None
 
     # What a test does to it.
 
@@ -187,14 +191,16 @@ class VirtualInternet:
         if datagram.size > self.options.mtu:
             return False
         if is_group(target.host):
-            members: list[VirtualDatagrams | None] = [
-                port
+            members = [
+                (host, port)
                 for host in dict.fromkeys(self._routes.realm(sender).values())
                 if host is sender or host.shares_lan(source.host)
                 for port in host.members(target)
             ]
-            for port in members or [None]:
-                self._set_out(datagram, None, partial(self._hand_over, datagram, port))
+            for member, port in members:
+                self._set_out(datagram, member, partial(self._hand_over, datagram, port))
+            if not members:
+                self._set_out(datagram, None, partial(self._hand_over, datagram, None))
             return True
         box = self._routes.box_between(sender, target)
         if box is not None:
@@ -215,7 +221,7 @@ class VirtualInternet:
     ) -> None:
         sender, options = datagram.sender, self.options
         event = self._note(datagram)
-        if event is not None and not all(passes(event) for passes in self.filters):
+        if event is not None and not self._let_through(event):
             self._lose("filter", datagram)
             return
         leaves: float | None = self.now()
@@ -283,16 +289,22 @@ class VirtualInternet:
         if self.observers:
             self._tell(PacketEvent(now, "segment", Fate.SENT, source, target, data))
 
-    def segment_passes(self, sender: Station, called: Station, source: Endpoint, target: Endpoint, data: bytes) -> bool:
-        """Whether a segment that should arrive now does. At the address of a dead host that was restarted, it does."""
+    def segment_passes(
+        self, sender: Station, called: Station, source: Endpoint, target: Endpoint, data: bytes, *, bare: bool = False
+    ) -> bool:
+        """Whether a segment that should arrive now does. At the address of a dead host that was restarted, it does.
+
+        A `bare` one is an acknowledgement, which was never written down as sent: observers are not told of it.
+        """
         there = called if called.alive else self._routes.heir(called)
         if there is None or (sender.name, there.name) in self._cuts:
             return False
         if self.observers or self.filters:
             event = PacketEvent(self.now(), "segment", Fate.DELIVERED, source, target, data)
-            if not all(passes(event) for passes in self.filters):
+            if not self._let_through(event):
                 return False
-            self._tell(event)
+            if not bare:
+                self._tell(event)
         return True
 
     def _note(self, datagram: _Datagram) -> PacketEvent | None:
@@ -317,7 +329,30 @@ class VirtualInternet:
 
     def _tell(self, event: PacketEvent) -> None:
         for observer in self.observers:
-            observer(event)
+            self._ask(observer, event)
+
+    def _let_through(self, event: PacketEvent) -> bool:
+        return all(self._ask(passes, event) for passes in self.filters)
+
+    def _ask(self, function: Callable[[PacketEvent], object], event: PacketEvent) -> object:
+        """What an observer or a filter says. What it raises ends the run, and the node that sends is told nothing.
+
+        That node would take an OSError for a fault of the network, and go on.
+        """
+        try:
+            return function(event)
+        except Exception as error:  # noqa: BLE001  # whatever a test's own function raises; the pump raises it again
+            error.add_note(f"raised by an observer or filter of the virtual internet: {function!r}")
+            if self._fault is None:
+                self._fault = error
+                self.pump.call_at(self.now(), self.raise_fault)
+            return True
+
+    def raise_fault(self) -> None:
+        """Raise, once, what an observer or a filter has raised."""
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
 
 
 @asynccontextmanager
@@ -333,6 +368,7 @@ async def virtual_internet(options: NetworkOptions | None = None, *, seed: int =
         async with trio.open_nursery() as nursery:
             await nursery.start(pump.run)
             yield internet
+            internet.raise_fault()  # of the last moment, before the pump had a turn
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         if len(group.exceptions) > 1:

@@ -64,6 +64,14 @@ class NetworkOptions:
     """Callers that wait for `accept`; a knock beyond is not heard."""
 
     def __post_init__(self) -> None:
+        if not all(callable(getattr(self.latency, name, None)) for name in ("place", "between")):
+            raise InputError(f"latency is {self.latency!r:.60}: give a model, such as Constant(0.05) for 50 ms one way")
+        for name in (*_PARTS, *_SECONDS):
+            if not isinstance(getattr(self, name), int | float):
+                raise InputError(f"{name} is {getattr(self, name)!r:.60}: give a number")
+        for name in (*_COUNTS, "connect_retries"):
+            if not isinstance(getattr(self, name), int):
+                raise InputError(f"{name} is {getattr(self, name)!r:.60}: give a whole number")
         for name in _PARTS:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give a part of all datagrams, from 0 to 1")
@@ -85,7 +93,7 @@ class NetworkOptions:
     def _check_bandwidth(self, bandwidth: tuple[float | None, float | None]) -> None:
         if not isinstance(bandwidth, tuple) or len(bandwidth) != 2:
             raise InputError(f"bandwidth is {bandwidth!r}: give (up, down) in bytes per second, None for unlimited")
-        if not all(each is None or 0 < each < math.inf for each in bandwidth):
+        if not all(each is None or (isinstance(each, int | float) and 0 < each < math.inf) for each in bandwidth):
             raise InputError(f"bandwidth is {bandwidth!r}: a line carries more than 0 bytes per second")
         if self.line_queue < self.mtu:
             raise InputError(f"line_queue is {self.line_queue}: a line that cannot hold one packet carries none")

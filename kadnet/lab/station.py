@@ -82,6 +82,8 @@ class Underlay(Protocol):
 
     def segment_departs(self, source: Endpoint, target: Endpoint, data: bytes, /) -> None: ...
 
-    def segment_passes(self, sender: Station, called: Station, source: Endpoint, target: Endpoint, data: bytes) -> bool:
-        """Whether a segment that should arrive now does."""
+    def segment_passes(
+        self, sender: Station, called: Station, source: Endpoint, target: Endpoint, data: bytes, *, bare: bool = False
+    ) -> bool:
+        """Whether a segment that should arrive now does. A `bare` acknowledgement is shown to filters alone."""
         ...

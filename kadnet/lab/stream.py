@@ -2,7 +2,8 @@
 
 Modelled: back-pressure by a window, half-close, reset, and what a cut or a dead host does to a connection (segments
 wait, are tried again every second, and after the system's timeout the *sender* learns that it is broken; who only
-listens learns nothing). On a line of limited bandwidth a stream sends one segment after the other, as fast as the
+listens learns nothing). Where only the way back is cut, what is sent arrives, up to a window, and breaks the same way,
+as no acknowledgement comes. On a line of limited bandwidth a stream sends one segment after the other, as fast as the
 slower of the two lines takes them. While its host is paused nothing that is written leaves, and nothing is read.
 
 Left out: opening (`kadnet.lab.dial`) and congestion: streams to one slow line from many others fill its queue. And one
@@ -60,7 +61,9 @@ class VirtualStream(trio.abc.HalfCloseableStream):
         self._line_is_busy = False
         self._under_way: deque[tuple[float, bytes]] = deque()  # (due, sent and not arrived); b"" ends the stream
         self._held = 0  # bytes sent that the peer's program has not read
-        self._stalled_at: float | None = None
+        self._read = 0  # of those: bytes it has read, which this end has not heard of
+        self._stopped = False  # what is under way waits behind a segment that does not get through
+        self._stalled_at: float | None = None  # since then nothing is heard of the peer
         self._sending = _OneAtATime("sending on")
         self._receiving = _OneAtATime("receiving from")
         self._room = trio.lowlevel.ParkingLot()
@@ -148,6 +151,10 @@ class VirtualStream(trio.abc.HalfCloseableStream):
 
     async def _wait_for_room(self) -> None:
         while self._held >= self._options.window:
+            if self._read and self._hear():
+                continue
+            if self._read:
+                self._stall()
             await self._room.park()
             self._check_sending()
 
@@ -202,33 +209,60 @@ class VirtualStream(trio.abc.HalfCloseableStream):
 
     def _arrive(self) -> None:
         """Something has come as far as the peer, unless it waits behind what did not get through."""
+        if not self._stopped and not (self._deliver_due() and self._hear()):
+            self._stall()
+
+    def _stall(self) -> None:
+        """No answer: try again every second, until one comes or it has taken too long."""
         if self._stalled_at is None:
-            self._deliver_due()
+            self._stalled_at = self._internet.now()
+            self._internet.after(self._options.resend, self._resend)
 
     def _resend(self) -> None:
-        if self.host.alive and self._broken is None:
-            self._deliver_due()
+        if self._stalled_at is None or not self.host.alive or self._broken is not None:
+            return
+        if self._deliver_due() and self._passes(b"", bare=True) and self._hear():
+            self._stalled_at = None
+        elif self._internet.now() - self._stalled_at >= self._options.stream_timeout:
+            self._break("the peer has stopped answering")
+        else:
+            self._internet.after(self._options.resend, self._resend)
 
-    def _deliver_due(self) -> None:
-        """Hand what is due to the peer, in order. What is stopped on the way is tried again, at last given up."""
+    def _passes(self, data: bytes, *, bare: bool = False) -> bool:
+        there = self.peer.host
+        return self._internet.segment_passes(self.host, there, self.peer.remote, self.remote, data, bare=bare)
+
+    def _hear(self) -> bool:
+        """Whether an acknowledgement gets back now. With it comes how much the peer's program has read."""
+        peer = self.peer
+        heard = peer.host.alive and peer._passes(b"", bare=True)
+        if heard and self._read:
+            self._held -= self._read
+            self._read = 0
+            self._room.unpark_all()
+        return heard
+
+    def _was_read(self, size: int) -> None:
+        self._read += size
+        if not self._hear() and self._room:
+            self._stall()
+
+    def _deliver_due(self) -> bool:
+        """Hand what is due to the peer, in order. False when something is stopped on the way."""
         now = self._internet.now()
         while self._under_way and self._under_way[0][0] <= now:
             data = self._under_way[0][1]
-            if not self._internet.segment_passes(self.host, self.peer.host, self.peer.remote, self.remote, data):
-                if self._stalled_at is None:
-                    self._stalled_at = now
-                if now - self._stalled_at >= self._options.stream_timeout:
-                    self._break("the peer has stopped answering")
-                else:
-                    self._internet.after(self._options.resend, self._resend)
-                return
+            if not self._passes(data):
+                self._stopped = True
+                return False
             self._under_way.popleft()
             if self.peer.host.alive:
                 self.peer._receive(data)
             else:  # another machine has its address now, and knows no such connection
                 back = self._internet.latency(self.host, self.peer.host)
                 self._internet.after(back, lambda: self._break("the peer has restarted"))
-        self._stalled_at = None
+        self._stopped = False
+        return True
 
     # Receiving.
 
@@ -246,8 +280,7 @@ class VirtualStream(trio.abc.HalfCloseableStream):
     def _take(self, size: int) -> bytes:
         taken = bytes(self._received[:size])
         del self._received[:size]
-        self.peer._held -= len(taken)
-        self.peer._room.unpark_all()
+        self.peer._was_read(len(taken))
         return taken
 
     # Ending.

@@ -105,7 +105,9 @@ def sim(
                 reports = run_all(plan, strategies, progress, interrupts, Simulation)
         finally:
             progress.leave()
-        stopped = interrupts.asked
+        if interrupts.failed is not None and not reports:
+            raise interrupts.failed
+        stopped = interrupts.ending
         missing = [name for name in strategies if name not in [report.strategy for report in reports]]
         if request.as_json:
             say_json(as_json(plan, strategies, reports, interrupted=stopped))
@@ -116,5 +118,7 @@ def sim(
             with progress.drawing():
                 drawn = draw(reports, plot, missing, interrupted=stopped)
             click.echo(f"the curves are in {plot}" if drawn else "no lookup was finished: nothing to draw", err=True)
+        if interrupts.failed is not None:
+            raise interrupts.failed
         if interrupts.asked:
             raise click.exceptions.Exit(_INTERRUPTED)

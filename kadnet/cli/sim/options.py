@@ -92,8 +92,8 @@ def plan_of(typed: Typed) -> Plan:
     return Plan(
         nodes=typed.nodes,
         lookups=typed.lookups,
-        loss=typed.loss / 100,
-        stale=typed.stale / 100,
+        loss=typed.loss / 100 + 0.0,  # -0 is 0
+        stale=typed.stale / 100 + 0.0,
         churn=None if typed.churn is None else typed.churn * 60,
         sessions=typed.sessions or "exponential",
         seed=typed.seed,

@@ -14,6 +14,8 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from kadnet.errors import KadnetError
+
 if TYPE_CHECKING:
     from kadnet.cli.sim.screen import Progress
     from kadnet.lab.model import Plan, Report
@@ -39,9 +41,16 @@ class Interrupts:
     def __init__(self, number: signal.Signals = signal.SIGINT) -> None:
         """`number`: the signal that stands for Ctrl-C."""
         self.asked = False
+        self.failed: KadnetError | None = None
+        """Why the rest cannot be done, where that is no wish of the person's."""
         self._number = number
         self._before: Any = None
         self._last: Callable[[], object] = _nothing
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self.asked or self.failed is not None
 
     def __enter__(self) -> Self:
         self._before = signal.getsignal(self._number)

@@ -173,7 +173,7 @@ class Progress:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: TextIO | None,
         plan: Plan,
         strategies: Sequence[str],
         *,
@@ -181,7 +181,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
-        self._live = stream.isatty() and os.environ.get("TERM", "") != "dumb"
+        self._live = stream is not None and stream.isatty() and os.environ.get("TERM", "") != "dumb"
         self._strategies = list(strategies)
         self._estimate = Estimate(plan, strategies, at_once=at_once)
         self._smooth = _Smooth()
@@ -196,13 +196,14 @@ class Progress:
         """What a simulation calls, as often as it likes."""
         now = self._clock()
         self._estimate.note(strategy, phase, done, total, now)
+        before = self._now_doing.get(strategy, ("", 0, 0))[1]
         self._now_doing[strategy] = (phase, done, total)
         new = (strategy, phase) not in self._phases
         if new:
             self._phases.add((strategy, phase))
             if not self._live:
                 self._begin(strategy, phase, total, now)
-        self._show(now, at_once=self._live and (new or done == total))
+        self._show(now, at_once=self._live and (new or (done == total and before != total)))
 
     def tick(self) -> None:
         """Time has passed, and nobody may have said anything."""
@@ -264,7 +265,7 @@ class Progress:
         return "" if left is None else f"{before}{age(max(1.0, left + 0.5))} left"
 
     def _put(self, text: str) -> None:
-        if self._silent:
+        if self._silent or self._stream is None:  # a program that closed our stderr
             return
         try:
             self._stream.write(text)
@@ -289,9 +290,9 @@ def beginning(phase: str, total: int) -> str:
     return {"join": f"joining {total:,} nodes", "look up": f"{total:,} lookups"}.get(phase, "settling")
 
 
-def _columns(stream: TextIO) -> int:
+def _columns(stream: TextIO | None) -> int:
     """How wide the terminal is."""
     try:
-        return max(40, os.get_terminal_size(stream.fileno()).columns or _COMMON)
+        return _COMMON if stream is None else max(16, os.get_terminal_size(stream.fileno()).columns or _COMMON)
     except (OSError, ValueError):  # it will not say
         return _COMMON

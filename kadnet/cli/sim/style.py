@@ -14,7 +14,7 @@ import importlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES: Final = (".svg", ".png")
+_LONGEST_NAME: Final = 255  # bytes, on the file systems there are
 GREY: Final = "#6b6b6b"
 OURS: Final = "kadnet"
 
@@ -81,6 +82,8 @@ def looks(names: list[str]) -> dict[str, Look]:
 
 def check(path: Path) -> None:
     """InputError unless a picture can be drawn and written there: to be asked before the work that it shows."""
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise InputError("the name of the picture is too long for a file", hint="name it out.svg, for example")
     if path.is_dir():
         raise InputError(f"{path} is a folder", hint="name a file in it, out.svg for example")
     if path.suffix.lower() not in SUFFIXES:
@@ -94,9 +97,9 @@ def check(path: Path) -> None:
         ) from None
     try:
         importlib.import_module("matplotlib.figure")  # a broken installation shows itself now, not after an hour
-    except ImportError:
+    except (ImportError, AttributeError, OSError, RuntimeError, ValueError):  # missing, or unfit for this machine
         raise InputError(
-            "drawing needs matplotlib, which is not installed",
+            "drawing needs matplotlib, which cannot be imported here",
             hint="pip install 'kadnet[plot]', or in a clone pip install '.[plot]'",
         ) from None
 
@@ -116,11 +119,13 @@ def save(figure: Figure, path: Path) -> None:
     """Write the picture, whole or not at all. KadnetError when the disk refuses. Only inside `styled`."""
     kind = path.suffix[1:].lower()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    path = path.resolve()  # a link stays one
+    part = path.with_name(f".kadnet-{os.getpid()}{path.suffix}")
     try:
         figure.savefig(part, format=kind, metadata=metadata, dpi=150)
         os.replace(part, path)
     except OSError as error:
         raise KadnetError(f"cannot write {path}: {error.strerror or error}", hint="choose another --plot") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

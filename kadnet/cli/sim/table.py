@@ -72,6 +72,10 @@ def table(
         aligned = columns([_HEAD, *rows], "l" + "r" * 12)
         lines += [_groups(aligned[0]), *aligned, ""]
     notes = [f"{_MARK} {report.strategy}: {halted} {finished(report)}" for report in reports if not report.complete]
+    if plan.dying and 2 * plan.lookups > plan.nodes - plan.dying:
+        notes.append(
+            "lookups find out the dead: with so many for so few nodes, the last ones meet fewer than the first"
+        )
     if missing:
         notes.append(f"interrupted before {', '.join(missing)} could begin")
     return [*lines, *notes, *([""] if notes and reports else []), *(_MEANING.splitlines() if reports else [])]

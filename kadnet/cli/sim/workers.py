@@ -51,16 +51,22 @@ def at_once(needed: Sequence[int], available: int | None, processors: int) -> in
 def run_beside(
     plan: Plan, strategies: Sequence[str], progress: Progress, interrupts: Interrupts, count: int
 ) -> tuple[Report, ...]:
-    """As `runs.run_all`, `count` at a time. KadnetError when a process ends without a word."""
+    """As `runs.run_all`, `count` at a time.
+
+    When a process ends without a word the others are asked to end, and `interrupts.failed` says so: what was finished
+    is not lost.
+    """
     with _Crew(plan, progress) as crew:
         interrupts.at_the_second(crew.kill)
         waiting = list(strategies)
-        while crew.working or (waiting and not interrupts.asked):
-            if interrupts.asked:
+        while crew.working or (waiting and not interrupts.ending):
+            if interrupts.ending:
                 crew.stop()
-            while waiting and crew.working < count and not interrupts.asked:
+            while waiting and crew.working < count and not interrupts.ending:
                 crew.start(waiting.pop(0))
-            crew.listen()
+            if crew.working:
+                crew.listen()
+            interrupts.failed = crew.failed
         return tuple(crew.reports[name] for name in strategies if name in crew.reports)
 
 
@@ -94,6 +100,7 @@ class _Crew:
 
     def __init__(self, plan: Plan, progress: Progress) -> None:
         self.reports: dict[str, Report] = {}
+        self.failed: KadnetError | None = None
         self._plan = plan
         self._progress = progress
         self._workers: list[_Worker] = []
@@ -157,7 +164,7 @@ class _Crew:
         self._workers.remove(worker)
         self._progress.end(worker.strategy)
         if worker.strategy not in self.reports and not worker.asked_to_end:
-            raise KadnetError(
+            self.failed = KadnetError(
                 f"the simulation of {worker.strategy} ended without a result (exit code {code})",
                 hint="if memory ran out, simulate fewer --nodes",
             )

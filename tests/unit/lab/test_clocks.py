@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from kadnet.lab import EPOCH, VirtualClock, VirtualWall
+from kadnet.lab.run import DAY
 from kadnet.pump import OwnClock, Pump
 
 
@@ -37,10 +38,25 @@ async def test_both_clocks_follow_trios_until_they_are_moved(autojump_clock: Moc
     assert wall() == EPOCH + trio.current_time() - 60
 
 
-@pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])
+@pytest.mark.parametrize("seconds", [-1.0, 1e18, math.inf, math.nan])
 async def test_a_monotonic_clock_does_not_jump_back_nor_out_of_time(seconds: float) -> None:
     with pytest.raises(ValueError, match="jumps ahead"):
         VirtualClock().jump(seconds)
+
+
+async def test_clocks_go_a_hundred_years_astray_and_no_further(autojump_clock: MockClock) -> None:
+    century = 100 * 365.25 * DAY
+    clock, wall = VirtualClock(), VirtualWall(-century)
+    clock.jump(century)
+    with pytest.raises(ValueError, match="up to 100 years in all"):
+        clock.jump(1)
+    assert clock() == trio.current_time() + century
+    for seconds in (1e18, -1e18, math.inf, math.nan):
+        with pytest.raises(ValueError, match="100 years either way"):
+            wall.offset += seconds
+        with pytest.raises(ValueError, match="100 years"):
+            VirtualWall(seconds)
+    assert wall() == EPOCH + trio.current_time() - century
 
 
 async def test_a_frozen_clock_stands_still_and_has_caught_up_when_it_thaws(autojump_clock: MockClock) -> None:

@@ -62,6 +62,25 @@ def test_trios_private_state_is_put_back_also_after_a_fault(monkeypatch: pytest.
     assert scheduler._r.getstate() == state
 
 
+def test_a_second_run_at_the_same_time_is_refused_and_the_first_is_as_it_would_be_alone() -> None:
+    alone = schedule(7)
+    said: list[str] = []
+
+    def second() -> None:
+        try:
+            schedule(8)
+        except RuntimeError as error:
+            said.append(str(error))
+
+    async def main() -> None:
+        await trio.to_thread.run_sync(second)  # noqa: TID251  # a second thread is what this is about
+
+    with deterministic(7):
+        trio.run(main)
+    assert said == ["another run of the lab goes on in this process: run one after the other, or in processes"]
+    assert schedule(7) == alone
+
+
 def test_pythons_own_chance_is_left_alone() -> None:
     state = random.getstate()
     with deterministic(7):

@@ -21,6 +21,12 @@ from kadnet.lab import NetworkOptions
         (lambda: NetworkOptions(jitter=-1), "jitter is -1: give seconds"),
         (lambda: NetworkOptions(lan_latency=float("inf")), "lan_latency is inf"),
         (lambda: NetworkOptions(inbox=0), "inbox is 0: give 1 or more"),
+        (lambda: NetworkOptions(inbox=float("nan")), "inbox is nan: give a whole number"),  # type: ignore[arg-type]  # as it says
+        (lambda: NetworkOptions(connect_retries=0.5), "connect_retries is 0.5"),  # type: ignore[arg-type]  # as it says
+        (lambda: NetworkOptions(loss="x"), "loss is 'x': give a number"),  # type: ignore[arg-type]  # as it says
+        (lambda: NetworkOptions(latency="x"), "latency is 'x': give a model"),  # type: ignore[arg-type]  # as it says
+        (lambda: NetworkOptions(latency=0.05), "such as Constant"),  # type: ignore[arg-type]  # as it says
+        (lambda: NetworkOptions(bandwidth=("x", 1.0)), "bandwidth is"),  # type: ignore[arg-type]  # as it says
         (lambda: NetworkOptions(mtu=40), "no link carries less than 68"),
         (lambda: NetworkOptions(connect_retries=-1), "connect_retries"),
         (lambda: NetworkOptions(resend=0), "resend"),

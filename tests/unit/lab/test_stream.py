@@ -109,6 +109,103 @@ def test_a_filtered_segment_is_sent_again() -> None:
     play(body)
 
 
+def lose_answers(two: Two) -> None:
+    two.internet.filters.append(lambda packet: packet.target.host != "10.0.0.1")
+
+
+@pytest.mark.parametrize("fault", [lambda two: two.internet.cut(two.bob, two.alice, one_way=True), lose_answers])
+def test_without_acknowledgements_a_window_gets_through_and_the_sender_breaks(fault: Callable[[Two], object]) -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        got = bytearray()
+
+        async def read() -> None:
+            async for part in theirs:
+                got.extend(part)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.sleep(1)
+            fault(two)
+            start = trio.current_time()
+            with pytest.raises(trio.BrokenResourceError, match="stopped answering"):
+                await ours.send_all(bytes(5000))
+            assert trio.current_time() - start == pytest.approx(60, abs=1.1)
+            assert len(got) == 1000
+            nursery.cancel_scope.cancel()
+
+    play(body, NetworkOptions(window=1000, segment=300, stream_timeout=60))
+
+
+@pytest.mark.parametrize("heal", [True, False])
+def test_who_sent_a_little_is_broken_too_unless_an_acknowledgement_comes_in_time(heal: bool) -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        two.internet.cut(two.bob, two.alice, one_way=True)
+        await ours.send_all(b"x")
+        await trio.sleep(0.06)
+        await ours.send_all(b"y")
+        await trio.sleep(0.06)
+        assert bytes(theirs._received) == b"xy"
+        await trio.sleep(50)
+        if heal:
+            two.internet.heal_all()
+        await trio.sleep(5000)
+        if heal:
+            await ours.send_all(b"z")
+        else:
+            with pytest.raises(trio.BrokenResourceError, match="stopped answering"):
+                await ours.send_all(b"z")
+
+    play(body, NetworkOptions(stream_timeout=60))
+
+
+def test_what_is_read_behind_a_cut_makes_room_after_it_and_breaks_nobody_who_has_nothing_to_say() -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        await ours.send_all(bytes(1000))
+        await trio.sleep(1)
+        two.internet.cut(two.alice, two.bob)
+        assert len(await theirs.receive_some()) == 1000
+        await trio.sleep(5000)
+        assert len(two.internet.pump) == 0
+        with trio.move_on_after(10) as scope:
+            await ours.send_all(b"x")
+        assert scope.cancelled_caught
+        two.internet.heal_all()
+        await ours.send_all(b"x")
+        assert await theirs.receive_some() == b"x"
+
+    play(body, NetworkOptions(window=1000, stream_timeout=60))
+
+
+@pytest.mark.parametrize(("healed_after", "took"), [(20.5, 20), (100, 60)])
+def test_who_waits_for_room_behind_a_cut_goes_on_when_it_is_healed_or_breaks(healed_after: float, took: float) -> None:
+    async def body(two: Two) -> None:
+        ours, theirs = await two.connected()
+        await ours.send_all(bytes(1000))
+        await trio.sleep(1)
+
+        async def read_behind_the_cut() -> None:
+            await trio.sleep(1)
+            two.internet.cut(two.alice, two.bob)
+            await theirs.receive_some()
+            await trio.sleep(healed_after)
+            two.internet.heal_all()
+
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_behind_the_cut)
+            if healed_after < 60:
+                await ours.send_all(b"x")
+            else:
+                with pytest.raises(trio.BrokenResourceError, match="stopped answering"):
+                    await ours.send_all(b"x")
+            assert trio.current_time() - start == pytest.approx(1 + took, abs=1.1)
+
+    play(body, NetworkOptions(window=1000, stream_timeout=60))
+
+
 def test_only_who_sends_to_a_dead_host_learns_of_it() -> None:
     async def body(two: Two) -> None:
         sender, _ = await two.connected()

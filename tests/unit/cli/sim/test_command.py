@@ -207,7 +207,7 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work_and_the_rest_go
     done = typed("sim", *SMALL, "--plot", str(tmp_path / "out.svg"))
     assert done.exit_code == 2
     assert done.stderr == (
-        "kadnet: drawing needs matplotlib, which is not installed; "
+        "kadnet: drawing needs matplotlib, which cannot be imported here; "
         "pip install 'kadnet[plot]', or in a clone pip install '.[plot]'\n"
     )
     assert pretended.made == []

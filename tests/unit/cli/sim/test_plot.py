@@ -9,9 +9,10 @@ import numpy
 import pytest
 from matplotlib.lines import Line2D
 
+from kadnet.cli.sim import style
 from kadnet.cli.sim.plot import Box, draw, picture
 from kadnet.cli.sim.style import looks, styled
-from kadnet.errors import KadnetError
+from kadnet.errors import InputError, KadnetError
 from kadnet.lab.model import STRATEGIES, Plan, Report, Sample
 from tests.unit.cli.sim.fake import DONE, LOST, report
 
@@ -138,3 +139,19 @@ def test_a_disk_that_refuses_is_an_error_of_one_line_and_leaves_no_half_file(
     with pytest.raises(KadnetError, match=r"^cannot write .*out\.svg: "):
         draw(four(), tmp_path / "out.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["out.svg"]
+
+
+def test_a_name_that_no_file_can_have_is_refused_before_any_work(tmp_path: Path) -> None:
+    style.check(tmp_path / f"{'x' * 251}.svg")
+    with pytest.raises(InputError, match="too long"):
+        style.check(tmp_path / f"{'x' * 252}.svg")
+
+
+def test_a_picture_with_the_longest_name_there_is_can_be_written_and_a_link_stays_one(tmp_path: Path) -> None:
+    longest = tmp_path / f"{'x' * 251}.svg"
+    link = tmp_path / "link.svg"
+    link.symlink_to(longest)
+    assert draw(four(), link)
+    assert link.is_symlink()
+    assert longest.read_text().startswith("<?xml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([longest.name, link.name])

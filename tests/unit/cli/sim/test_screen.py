@@ -245,3 +245,10 @@ def test_a_reader_that_is_gone_stops_nothing(clock: Clock) -> None:
     progress = Progress(Closed(), PLAN, ["kadnet"], clock=clock)
     progress.at("kadnet", "join", 1, 1000)
     progress.leave()
+
+
+def test_without_a_stderr_it_says_nothing_and_goes_on() -> None:
+    progress = Progress(None, Plan(nodes=50, lookups=20), ["kadnet"])
+    progress.at("kadnet", "join", 1, 50)
+    progress.end("kadnet")
+    progress.leave()

@@ -82,3 +82,10 @@ def test_json_has_null_for_what_is_no_number_and_no_more_digits_than_microsecond
     assert only["samples"]["first"] == [None, 0.123457, None, None]
     assert only["summary"]["first_p99"] is None
     assert only["summary"]["success"] == 0.25
+
+
+def test_so_many_lookups_that_they_find_out_the_dead_are_named() -> None:
+    few, many = Plan(nodes=100, lookups=40, stale=0.2), Plan(nodes=100, lookups=41, stale=0.2)
+    assert "find out the dead" not in "\n".join(table(few, []))
+    assert "find out the dead" in "\n".join(table(many, []))
+    assert "find out the dead" not in "\n".join(table(replace(many, stale=0.0), []))

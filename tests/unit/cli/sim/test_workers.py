@@ -12,7 +12,6 @@ from kadnet.cli.sim.runs import Interrupts, run_all
 from kadnet.cli.sim.screen import Progress
 from kadnet.cli.sim.worker import written
 from kadnet.cli.sim.workers import at_once, run_beside
-from kadnet.errors import KadnetError
 from kadnet.lab.model import STRATEGIES, Plan, Simulation
 
 GIB = 2**30
@@ -88,10 +87,27 @@ def test_one_that_dies_is_an_error_of_one_line_and_none_is_left(
     started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Interrupts() as interrupts, pytest.raises(KadnetError, match="kadnet ended without a result"):
-        run_beside(LONG, ["kadnet", "k8-a3-2s"], Progress(io.StringIO(), LONG, list(STRATEGIES)), interrupts, 2)
+    with Interrupts() as interrupts:
+        found = run_beside(LONG, ["kadnet", "k8-a3-2s"], Progress(io.StringIO(), LONG, list(STRATEGIES)), interrupts, 2)
+    assert found == ()
+    assert "ended without a result" in str(interrupts.failed)
     assert started
     assert all(process.returncode is not None for process in started)
+
+
+def test_what_was_finished_is_kept_when_another_one_is_killed(started: list[subprocess.Popen[bytes]]) -> None:
+    class Killing(Progress):
+        def at(self, strategy: str, phase: str, done: int, total: int) -> None:
+            if strategy == "k20-a3-5s":
+                started[1].kill()
+
+    names = ["k8-a3-2s", "k20-a3-5s", "kadnet"]
+    with Interrupts() as interrupts:
+        found = run_beside(SMALL, names, Killing(io.StringIO(), SMALL, names), interrupts, 1)
+    assert [report.strategy for report in found] == ["k8-a3-2s"]
+    assert found[0].complete
+    assert "k20-a3-5s ended without a result" in str(interrupts.failed)
+    assert len(started) == 2, "those that wait are not begun"
 
 
 def test_a_worker_to_whom_nobody_listens_any_more_ends() -> None:

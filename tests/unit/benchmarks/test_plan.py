@@ -54,7 +54,7 @@ def test_a_peer_is_not_asked_what_it_cannot_do() -> None:
     found = {(job.row, job.peer) for job in the_jobs(options, kademlia={"node": "…"}, pylibp2p={"ping": "…"})}
     assert ("kill", "kademlia") not in found
     assert ("ping", "pylibp2p") not in found
-    assert {("kill", "opendht"), ("ping", "kademlia"), ("kill", "kadnet")} <= found
+    assert {("ping", "kademlia"), ("kill", "kadnet")} <= found
     assert ("kill", "pylibp2p") not in found
 
 

@@ -44,19 +44,21 @@ async def test_a_monotonic_clock_does_not_jump_back_nor_out_of_time(seconds: flo
         VirtualClock().jump(seconds)
 
 
-async def test_clocks_go_a_hundred_years_astray_and_no_further(autojump_clock: MockClock) -> None:
+async def test_a_monotonic_clock_jumps_a_hundred_years_and_no_further_a_wall_clock_anywhere(
+    autojump_clock: MockClock,
+) -> None:
     century = 100 * 365.25 * DAY
-    clock, wall = VirtualClock(), VirtualWall(-century)
+    clock, wall = VirtualClock(), VirtualWall(-1e12)
     clock.jump(century)
     with pytest.raises(ValueError, match="up to 100 years in all"):
         clock.jump(1)
     assert clock() == trio.current_time() + century
-    for seconds in (1e18, -1e18, math.inf, math.nan):
-        with pytest.raises(ValueError, match="100 years either way"):
-            wall.offset += seconds
-        with pytest.raises(ValueError, match="100 years"):
+    for seconds in (math.inf, -math.inf, math.nan):
+        with pytest.raises(ValueError, match="a number of seconds"):
+            wall.offset = seconds
+        with pytest.raises(ValueError, match="a number of seconds"):
             VirtualWall(seconds)
-    assert wall() == EPOCH + trio.current_time() - century
+    assert wall() == EPOCH + trio.current_time() - 1e12
 
 
 async def test_a_frozen_clock_stands_still_and_has_caught_up_when_it_thaws(autojump_clock: MockClock) -> None:

@@ -19,8 +19,8 @@ EPOCH = 1_800_000_000.0
 """Unix time at virtual second 0: a day in January 2027."""
 
 _FARTHEST = 100 * 365.25 * 86_400
-"""Seconds that a monotonic clock may be ahead of trio's: 100 years. Far beyond, a float has no room left for fractions of a
-second, so that no wait would ever end."""
+"""Seconds that a monotonic clock may be ahead of trio's: 100 years. Far beyond, a float has no room left for fractions
+of a second, so that no wait would ever end."""
 
 _LEAST = 1e-6
 """Seconds that a wait for what is to come takes at least. When the two clocks are far apart, rounding could make it

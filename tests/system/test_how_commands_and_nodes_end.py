@@ -14,7 +14,7 @@ from tests.system.processes import Running, Town, bound, command, environment, f
 
 COMMANDS = (
     *("init", "id", "version", "run", "status", "peers", "table", "ping", "lookup", "put", "get"),
-    *("send", "inbox", "outbox", "chat", "contact", "demo"),
+    *("send", "inbox", "outbox", "chat", "contact", "sim", "demo"),
 )
 
 

@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test swarm bench power docs format clean
+.PHONY: help venv demo check test coverage swarm bench power docs format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,6 +22,9 @@ check: .venv/.dev-stamp ## style, types and the floors of the house
 
 test: check ## check, then every test, stage by stage
 	@$(BIN)/python tests/stages.py $(STAGE)
+
+coverage: .venv/.dev-stamp ## the tests again, counting the lines that ran: twice as slow
+	@$(BIN)/python tests/stages.py --cover unit properties scenarios
 
 swarm: .venv/.dev-stamp ## scenarios with seeds of chance (RUNS=2000, SEED= of the swarm itself, ONLY=part of a name)
 	@$(BIN)/python tests/swarm.py $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))

@@ -63,6 +63,10 @@ class State(Enum):
     FAILED = "failed"
 
 
+# Read by the thousand in every walk: a global costs a tenth of an attribute of an enumeration.
+_NEW, _WAITING, _LATE, _ANSWERED, _FAILED = State.NEW, State.WAITING, State.LATE, State.ANSWERED, State.FAILED
+
+
 class Elsewhere:
     """Other endpoints of one peer: `others` where it can yet be asked, `earlier` where it was asked, and when."""
 
@@ -139,7 +143,7 @@ class Lookup:
     """One walk towards `target` (a position as an integer)."""
 
     __slots__ = (
-        "_by_id", "_order", "_own", "_settings", "_since_closer", "_target", "_timeout", "_waiting",
+        "_by_id", "_order", "_own", "_settings", "_silent", "_since_closer", "_target", "_timeout", "_waiting",
         "answers", "queries", "reason", "started",
     )  # fmt: skip
 
@@ -152,12 +156,17 @@ class Lookup:
         own_id: bytes,
         timeout: Callable[[Contact], float],
         now: float,
+        silent: Callable[[Contact, float], bool] | None = None,
     ) -> None:
-        """`seeds` are the contacts known beforehand; `timeout` gives the short timer of a contact in seconds."""
+        """`seeds` are the contacts known beforehand; `timeout` gives the short timer of a contact in seconds.
+
+        `silent(contact, now)`: whether it is no use to ask a contact just now; such ones are not taken up.
+        """
         self._target = target
         self._settings = settings
         self._own = own_id
         self._timeout = timeout
+        self._silent = silent
         self._by_id: dict[bytes, Candidate] = {}
         self._order: list[tuple[int, bytes, Candidate]] = []
         self._waiting: list[Candidate] = []
@@ -167,7 +176,8 @@ class Lookup:
         self.reason: str | None = None
         self.started = now
         for contact in seeds:
-            self._learn(contact, 1)
+            if silent is None or not silent(contact, now):
+                self._learn(contact, 1)
 
     @property
     def done(self) -> bool:
@@ -179,22 +189,24 @@ class Lookup:
         `at`: the contact that was asked, where the peer may have been given up at one endpoint and asked at another.
         """
         candidate = self._by_id.get(peer)
-        if candidate is None or self.done or candidate.state is State.ANSWERED:
+        if candidate is None or self.done or candidate.state is _ANSWERED:
             return
         if at is not None and candidate.elsewhere is not None and at in candidate.elsewhere.earlier:
-            self._settle(candidate, State.LATE)
+            self._settle(candidate, _LATE)
             self._back_to(candidate, candidate.elsewhere, at)
         elif candidate.attempt == 0:
             return
-        self._settle(candidate, State.ANSWERED)
+        self._settle(candidate, _ANSWERED)
         candidate.answered_at = now
         self.answers += 1
         nearest = self._order[0][0]
         hop = candidate.hop + 1
         by_id = self._by_id
+        silent = self._silent
         for contact in contacts:
             known = by_id.get(contact.id)
-            if known is None or known.contact is not contact:  # most were named before, by the same object
+            # Most were named before, by the same object.
+            if (known is None or known.contact is not contact) and (silent is None or not silent(contact, now)):
                 candidate.brought += self._learn(contact, hop)
         self._since_closer = 0 if self._order[0][0] < nearest else self._since_closer + 1
 
@@ -203,7 +215,7 @@ class Lookup:
         candidate = self._by_id.get(peer)
         if candidate is not None and at is not None and at.endpoint != candidate.contact.endpoint:
             return  # that endpoint was given up before; the one that is being asked may yet answer
-        if candidate is None or self.done or candidate.state in (State.ANSWERED, State.FAILED, State.NEW):
+        if candidate is None or self.done or candidate.state in (_ANSWERED, _FAILED, _NEW):
             return
         self._give_up(candidate)
 
@@ -228,7 +240,7 @@ class Lookup:
 
     def closest(self, count: int) -> list[Contact]:
         """The contacts that answered, nearest to the target first."""
-        found = [candidate.contact for _, _, candidate in self._order if candidate.state is State.ANSWERED]
+        found = [candidate.contact for _, _, candidate in self._order if candidate.state is _ANSWERED]
         return found[:count]
 
     def outcome(self) -> LookupOutcome:
@@ -243,13 +255,13 @@ class Lookup:
                 c.hop,
                 c.attempt,
                 c.asked_at - self.started,
-                c.answered_at - c.asked_at if c.state is State.ANSWERED else None,
+                c.answered_at - c.asked_at if c.state is _ANSWERED else None,
                 c.state.value,
                 c.brought,
             )
             for c in asked
         )
-        hops = max((c.hop for c in asked if c.state is State.ANSWERED), default=0)
+        hops = max((c.hop for c in asked if c.state is _ANSWERED), default=0)
         closest = tuple(self.closest(self._settings.k))
         return LookupOutcome(self._target, closest, self.queries, self.answers, hops, self.reason or "", trace)
 
@@ -257,7 +269,7 @@ class Lookup:
         """Remember a contact; True when the ID is new to this walk."""
         known = self._by_id.get(contact.id)
         if known is not None:
-            if contact.endpoint != known.contact.endpoint and known.state is not State.ANSWERED:
+            if contact.endpoint != known.contact.endpoint and known.state is not _ANSWERED:
                 self._another_endpoint(known, contact)
             return False
         if contact.id == self._own:
@@ -283,7 +295,7 @@ class Lookup:
         if 1 + len(earlier) + len(others) >= self._settings.max_endpoints or contact in others or contact in earlier:
             return
         others.append(contact)
-        if known.state is State.FAILED or known.state is State.LATE:
+        if known.state is _FAILED or known.state is _LATE:
             self._next_endpoint(known)
 
     def _next_endpoint(self, candidate: Candidate) -> None:
@@ -293,7 +305,7 @@ class Lookup:
             elsewhere.earlier[candidate.contact] = candidate.asked_at
             candidate.contact = elsewhere.others.pop(0)
             candidate.attempt = 0
-            candidate.state = State.NEW
+            candidate.state = _NEW
 
     def _back_to(self, candidate: Candidate, elsewhere: Elsewhere, contact: Contact) -> None:
         """An answer came from an endpoint that was given up: that is where the peer is."""
@@ -305,11 +317,11 @@ class Lookup:
         candidate.attempt = max(candidate.attempt, 1)
 
     def _give_up(self, candidate: Candidate) -> None:
-        self._settle(candidate, State.FAILED)
+        self._settle(candidate, _FAILED)
         self._next_endpoint(candidate)
 
     def _settle(self, candidate: Candidate, state: State) -> None:
-        if candidate.state is State.WAITING:
+        if candidate.state is _WAITING:
             self._waiting.remove(candidate)
         candidate.state = state
         candidate.deadline = math.inf
@@ -319,9 +331,9 @@ class Lookup:
         overdue = [c for c in self._waiting if c.deadline <= now]
         for candidate in overdue:
             if candidate.attempt >= self._settings.attempts:
-                self._settle(candidate, State.LATE)
+                self._settle(candidate, _LATE)
                 self._next_endpoint(candidate)
-        return [candidate for candidate in overdue if candidate.state is State.WAITING]
+        return [candidate for candidate in overdue if candidate.state is _WAITING]
 
     def _fill(self, now: float, asks: list[Ask]) -> None:
         """End when there is nothing left to wait for; else use every free slot on the closest that may still answer."""
@@ -330,42 +342,50 @@ class Lookup:
             return
         settings = self._settings
         arrived = self._since_closer >= settings.parallelism
-        doubtful = sum(1 for c in self._waiting if _doubtful(c, now))
+        doubtful = 0
+        for candidate in self._waiting:
+            doubtful += candidate.attempt > 1 or candidate.deadline <= now
         # One more beside each that is asked in the stead of one in doubt: the dead come in numbers, and while the walk
         # has not arrived they would be found out three at a time.
         slots = settings.arrived_parallelism if arrived else settings.parallelism + doubtful
         slots -= len(self._waiting) - doubtful
-        considered = 0
+        if slots <= 0:
+            return
+        left = settings.k
         for _, _, candidate in self._order:
-            if slots <= 0 or considered >= settings.k:
-                break
             state = candidate.state
-            if state is State.FAILED or state is State.LATE or (state is State.WAITING and _doubtful(candidate, now)):
-                continue  # the next one is asked in its stead, at once
-            considered += 1
-            if state is State.NEW:
-                slots -= 1
+            if state is _NEW:
                 self._waiting.append(candidate)
-                candidate.state = State.WAITING
+                candidate.state = _WAITING
                 self._ask(candidate, now, asks)
+                slots -= 1
+                if not slots:
+                    return
+            elif state is not _ANSWERED and (state is not _WAITING or _doubtful(candidate, now)):
+                continue  # the next one is asked in its stead, at once
+            left -= 1
+            if not left:
+                return
 
     def _end_if_settled(self, now: float) -> None:
         """End when the k closest that are not given up have answered, or enough of them and the rest is in doubt."""
         settings = self._settings
-        places = answered = doubtful = 0
+        answered = doubtful = 0
+        left = settings.k
         for _, _, candidate in self._order:
             state = candidate.state
-            if state is State.FAILED or state is State.LATE:
-                continue
-            places += 1
-            if state is State.ANSWERED:
+            if state is _ANSWERED:
                 answered += 1
-            elif state is State.WAITING and _doubtful(candidate, now):
+            elif state is _FAILED or state is _LATE:
+                continue
+            elif state is _WAITING and _doubtful(candidate, now):
                 doubtful += 1
             else:
                 return
-            if places >= settings.k:
+            left -= 1
+            if not left:
                 break
+        places = answered + doubtful
         if doubtful and answered < settings.quorum * places:
             return
         if doubtful:
@@ -389,4 +409,4 @@ def _doubtful(candidate: Candidate, now: float) -> bool:
 
 
 def _unasked(candidate: Candidate) -> bool:
-    return candidate.state is State.NEW and candidate.elsewhere is None
+    return candidate.state is _NEW and candidate.elsewhere is None

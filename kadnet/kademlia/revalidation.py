@@ -16,6 +16,7 @@ The table owns the entries, the Revalidator their lists and their credit. Left o
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -162,10 +163,14 @@ class Revalidator:
         pings: list[Ping] = []
         if self._urgent or self._checks:
             self._drain(pings, now)
-        self._tick(self._fast, pings, now)
-        self._tick(self._slow, pings, now)
-        moments = [pace.next_at for pace in (self._fast, self._slow) if pace.entries]
-        return pings, min(moments) if moments else None
+        wake_at = math.inf
+        for pace in (self._fast, self._slow):
+            if pace.entries and pace.next_at <= now:
+                self._tick(pace, pings, now)
+        for pace in (self._fast, self._slow):  # again: whoever passed has changed lists
+            if pace.entries and pace.next_at < wake_at:
+                wake_at = pace.next_at
+        return pings, None if wake_at == math.inf else wake_at
 
     def _drain(self, pings: list[Ping], now: float) -> None:
         for contact in self._urgent.values():
@@ -181,8 +186,6 @@ class Revalidator:
         self._checks.clear()
 
     def _tick(self, pace: _Pace, pings: list[Ping], now: float) -> None:
-        if not pace.entries or now < pace.next_at:
-            return
         entry = pace.draw(self._flying)
         pace.schedule(now)  # whether or not somebody was drawn: the moment has passed
         if entry is None:

@@ -225,9 +225,9 @@ class RoutingTable:
         if bucket is None:
             bucket = self._buckets[index] = Bucket(index)
             insort(self._indexes, index)
-        entry = Entry(contact, index, rtt, now)
         if len(bucket.entries) < self._settings.k:
             self._quotas.add(contact)
+            entry = Entry(contact, index, rtt, now)
             return self._stand(bucket, entry, Change(ChangeKind.INSERTED, contact), now)
         pushed_out: Contact | None = None
         if len(bucket.replacements) >= self._settings.replacements:
@@ -237,7 +237,7 @@ class RoutingTable:
             del bucket.replacements[pushed_out.id]
             self._quotas.remove(pushed_out)
         self._quotas.add(contact)
-        bucket.replacements[contact.id] = entry
+        bucket.replacements[contact.id] = Entry(contact, index, rtt, now)
         return Change(ChangeKind.REPLACEMENT, contact, evicted=pushed_out)
 
     def _answered_replacement(self, bucket: Bucket, contact: Contact, rtt: float | None, now: float) -> Change:

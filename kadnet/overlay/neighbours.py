@@ -13,7 +13,7 @@ from kadnet.errors import StorageFailed
 from kadnet.events import ContactAdded, ContactLost, Events
 from kadnet.identity.address import Endpoint, family, text
 from kadnet.kademlia.acquaintances import Acquaintances, AcquaintanceSettings
-from kadnet.kademlia.buckets import BucketView, Change, ChangeKind
+from kadnet.kademlia.buckets import UNSCHEDULED, BucketView, Change, ChangeKind
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.revalidation import Ping as PingAction
 from kadnet.kademlia.table import RoutingTable, TableSettings
@@ -195,7 +195,7 @@ class Neighbours:
 
     def _changed(self, number: int, change: Change, now: float) -> None:
         kind = change.kind
-        if kind is ChangeKind.UPDATED or kind is ChangeKind.UNKNOWN:
+        if kind in UNSCHEDULED:
             return
         self._handles[number].kick()
         contact = change.contact

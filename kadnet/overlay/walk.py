@@ -102,11 +102,18 @@ class Walk:
         starts = messages.MAX_CONTACTS // 2 if value_kind == BLOB else max(settings.k, messages.MAX_CONTACTS)
         for family in self._flags_families:
             known += means.starts(family, target, starts)
-        known = self._worth_asking(known, means.now())
         if named is not None:
             for contact in known:
                 named(contact)
-        self._lookup = Lookup(target, known, settings, own_id=means.own_id, timeout=means.rpc.timeout, now=means.now())
+        self._lookup = Lookup(
+            target,
+            known,
+            settings,
+            own_id=means.own_id,
+            timeout=means.rpc.timeout,
+            now=means.now(),
+            silent=means.rpc.is_silent,  # the dead are handed on for minutes after their end
+        )
         self._handle = means.pump.add(self, self._perform)
 
     async def run(self) -> LookupOutcome:
@@ -197,13 +204,8 @@ class Walk:
         if self._named is not None:
             for each in found:
                 self._named(each)
-        self._lookup.on_reply(contact.id, self._worth_asking(found, now), now, contact)
+        self._lookup.on_reply(contact.id, found, now, contact)
         self._advance()
-
-    def _worth_asking(self, contacts: list[Contact], now: float) -> list[Contact]:
-        """Without those that were silent a moment ago: the dead are handed on for minutes after their end."""
-        is_silent = self._means.rpc.is_silent
-        return [contact for contact in contacts if not is_silent(contact, now)]
 
     def _next_page(self, contact: Contact, after: bytes, left: int) -> None:
         """Ask on, of every holder by itself: what one leaves out another may have."""

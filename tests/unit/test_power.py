@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import power
@@ -68,3 +70,11 @@ def test_every_test_of_a_row_must_fail() -> None:
     assert power.still_green(tests, ["tests/a.py::test_one[7]", "tests/a.py::test_two[a - b]"]) == []
     assert power.still_green(tests, ["tests/a.py::test_one_more", "tests/a.py::test_two"]) == ["tests/a.py::test_one"]
     assert power.still_green(["tests/a.py"], ["tests/a.py::test_one"]) == []
+
+
+def test_every_row_finds_what_it_switches_off() -> None:
+    root = Path(power.__file__).resolve().parents[1]
+    for row in power.parse((root / "tests" / "power.toml").read_text()):
+        power.switch_off(row, (root / row.file).read_text())
+        for test in row.tests:
+            assert (root / test.partition("::")[0]).is_file(), test

@@ -7,12 +7,13 @@ outcome for each request, repeated by a timer of its own or by the walk, late an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import Random
+from typing import cast
 
 from kadnet.bounded import Bounded
 from kadnet.kademlia.acquaintances import Acquaintances
-from kadnet.kademlia.buckets import ChangeKind
+from kadnet.kademlia.buckets import UNSCHEDULED
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import random_in_bucket
 from kadnet.kademlia.rtt import NodeRtt
@@ -45,6 +46,7 @@ class Node:
         self.table = RoutingTable(contact.id, tuning.table, self._rng)
         self._acquaintances = Acquaintances(tuning.acquaintances)
         self.rtt = NodeRtt(tuning.rto)
+        # Nobody is renewed in it by being asked: few worlds have so many nodes, and it would cost every request.
         self._known: Bounded[bytes, Known] = Bounded(tuning.peers.max_asked)
         self.heard_at = 0.0
         self._armed: float | None = None
@@ -109,8 +111,8 @@ class Node:
         pings, wake_at = self.table.advance(engine.now)
         for ping in pings:
             contact = ping.contact
-            stands = self.table.get(contact.id) == contact
-            self.ask(contact, None, None, None, attempts=3 if stands else 1)
+            stands = self.table.get(contact.id)
+            self.ask(contact, None, None, None, attempts=3 if stands is contact or stands == contact else 1)
         if wake_at is not None and wake_at != self._armed:
             self._armed = wake_at
             engine.at(wake_at, self._wake, wake_at)
@@ -133,10 +135,10 @@ class Node:
         store: bool = False,
     ) -> Call:
         """Send a request; see `Call`."""
-        known = self._known.pop(contact.id, None)  # put back at the end: the least recently asked goes first
+        known = self._known.get(contact.id)
         if known is None:
-            known = Known()
-        self._known[contact.id] = known
+            peer = cast("Node", self.world.actors[contact.id])  # a world has nodes of one strategy
+            known = self._known[contact.id] = Known(peer, self.world.latency.between(self.place, peer.place))
         call = Call(self, contact, known, key, answered, failed, attempts, store)
         call.transmit()
         return call
@@ -170,14 +172,14 @@ class Node:
         """`contact` answered us."""
         self._acquaintances.answered(contact, now)
         kind = self.table.answered(contact, rtt, now).kind
-        if kind is not ChangeKind.UPDATED and kind is not ChangeKind.UNKNOWN:
+        if kind not in UNSCHEDULED:
             self._revalidate()
 
     def missed(self, contact: Contact) -> None:
         """`contact` did not answer us."""
         self._acquaintances.failed(contact)
         now = self.world.engine.now
-        if self.table.failed(contact.id, now, endpoint=contact.endpoint).kind is not ChangeKind.UNKNOWN:
+        if self.table.failed(contact.id, now, endpoint=contact.endpoint).kind not in UNSCHEDULED:
             self._revalidate()
 
     def starts(self, key: int, count: int) -> list[Contact]:
@@ -190,22 +192,15 @@ class Node:
         known = self._known.get(contact.id)
         return self.rtt.timeout(None if known is None else known.rtt)
 
-    def worth_asking(self, contacts: Iterable[Contact], now: float) -> list[Contact]:
-        """Without those that were silent a moment ago."""
-        known = self._known
-        return [
-            contact
-            for contact in contacts
-            if (peer := known.get(contact.id)) is None
-            or peer.silence.unanswered < 2  # nearly always: spare the rest
-            or not self._is_silent(peer, contact, now)
-        ]
-
-    def _is_silent(self, peer: Known, contact: Contact, now: float) -> bool:
-        return peer.silence.lasts(
+    def is_silent(self, contact: Contact, now: float) -> bool:
+        """Whether it is no use to ask it just now: see `Silence`."""
+        known = self._known.get(contact.id)
+        if known is None or known.silence.unanswered < 2:  # nearly always: spare the rest
+            return False
+        return known.silence.lasts(
             contact.endpoint,
             now,
-            timeout=self.rtt.timeout(peer.rtt),
+            timeout=self.rtt.timeout(known.rtt),
             heard_at=self.heard_at,
             memory=self.tuning.rpc.silence,
         )

@@ -7,7 +7,7 @@ the answer will not be there before it: half of the heap is saved.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.rtt import RttEstimate
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class Known:
-    """What a node keeps of each peer it asked."""
+    """What a node keeps of each peer it asked; `way`: seconds from one to the other."""
 
-    __slots__ = ("rtt", "silence")
+    __slots__ = ("peer", "rtt", "silence", "way")
 
-    def __init__(self) -> None:
+    def __init__(self, peer: Node, way: float) -> None:
+        self.peer = peer
+        self.way = way
         self.rtt = RttEstimate()
         self.silence = Silence()
 
@@ -64,22 +66,21 @@ class Call:
         now = world.engine.now
         world.messages += 1
         self.known.silence.asked(self.contact.endpoint, now)
-        self.sent += 1
-        self.attempts_left -= 1
-        if self.sent == 1 or self.attempts_left >= 0:  # repeated by the caller: what is left of its patience goes on
-            if self.attempts_left > 0 or self.sent > 1:
-                wait = node.rtt.timeout(self.known.rtt) * 2 ** (self.sent - 1)
+        sent = self.sent = self.sent + 1
+        left = self.attempts_left = self.attempts_left - 1
+        if sent == 1 or left >= 0:  # repeated by the caller: what is left of its patience goes on
+            if left > 0 or sent > 1:
+                wait = node.rtt.timeout(self.known.rtt) * 2 ** (sent - 1)
             else:
                 wait = node.tuning.rpc.patience
             self.expires = now + wait
-        peer = cast("Node", world.actors[self.contact.id])  # a world has nodes of one strategy
-        way = world.latency.between(node.place, peer.place)
-        if world.is_lost() or not peer.alive:
+        peer = self.known.peer
+        way = self.known.way
+        is_gone = world.is_lost() or not peer.alive
+        if is_gone or now + 2 * way > self.expires:
             world.engine.at(self.expires, self.expire, self.expires)
-            return
-        if now + 2 * way > self.expires:
-            world.engine.at(self.expires, self.expire, self.expires)
-        world.engine.at(now + way, peer.serve, self, now, way)
+        if not is_gone:
+            world.engine.at(now + way, peer.serve, self, now, way)
 
     def lose(self, sent_at: float, way: float) -> None:
         """The peer has died on the way, or its answer is lost."""

@@ -36,8 +36,10 @@ class Walk:
         self.hops: int | None = None
         self.messages = 0
         settings = node.tuning.lookup
-        starts = node.worth_asking(node.starts(key, max(settings.k, MAX_CONTACTS)), now)
-        self._lookup = Lookup(key, starts, settings, own_id=node.contact.id, timeout=node.timeout, now=now)
+        starts = node.starts(key, max(settings.k, MAX_CONTACTS))
+        self._lookup = Lookup(
+            key, starts, settings, own_id=node.contact.id, timeout=node.timeout, now=now, silent=node.is_silent
+        )
 
     def closest(self) -> list[Contact]:
         return self._lookup.closest(self._node.tuning.lookup.k)
@@ -75,7 +77,7 @@ class Walk:
             if holds and self.first is None:
                 self.first = now - self._started
                 self._holder = contact.id
-            lookup.on_reply(contact.id, node.worth_asking(contacts, now), now, contact)
+            lookup.on_reply(contact.id, contacts, now, contact)
             self.advance()
 
         def failed() -> None:

@@ -90,11 +90,13 @@ class Candidate:
         "elsewhere",
         "hop",
         "state",
+        "via",
     )
 
-    def __init__(self, contact: Contact, hop: int) -> None:
+    def __init__(self, contact: Contact, hop: int, via: bytes | None) -> None:
         self.contact = contact
         self.hop = hop
+        self.via = via
         self.state = State.NEW
         self.attempt = 0
         self.deadline = math.inf
@@ -106,7 +108,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class QueryTrace:
-    """One peer of a finished walk, for people: `hop` 1 was known beforehand, `rtt` seconds or None."""
+    """One peer of a finished walk, for people: `hop` 1 was known beforehand, `rtt` seconds or None.
+
+    `via`: the ID of the peer that named it first, None for who was known beforehand.
+    """
 
     contact: Contact
     hop: int
@@ -115,6 +120,7 @@ class QueryTrace:
     rtt: float | None
     state: str
     brought: int
+    via: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class Lookup:
         self.started = now
         for contact in seeds:
             if silent is None or not silent(contact, now):
-                self._learn(contact, 1)
+                self._learn(contact, 1, None)
 
     @property
     def done(self) -> bool:
@@ -207,7 +213,7 @@ class Lookup:
             known = by_id.get(contact.id)
             # Most were named before, by the same object.
             if (known is None or known.contact is not contact) and (silent is None or not silent(contact, now)):
-                candidate.brought += self._learn(contact, hop)
+                candidate.brought += self._learn(contact, hop, peer)
         self._since_closer = 0 if self._order[0][0] < nearest else self._since_closer + 1
 
     def on_failure(self, peer: bytes, now: float, at: Contact | None = None) -> None:
@@ -258,6 +264,7 @@ class Lookup:
                 c.answered_at - c.asked_at if c.state is _ANSWERED else None,
                 c.state.value,
                 c.brought,
+                c.via,
             )
             for c in asked
         )
@@ -265,7 +272,7 @@ class Lookup:
         closest = tuple(self.closest(self._settings.k))
         return LookupOutcome(self._target, closest, self.queries, self.answers, hops, self.reason or "", trace)
 
-    def _learn(self, contact: Contact, hop: int) -> bool:
+    def _learn(self, contact: Contact, hop: int, via: bytes | None) -> bool:
         """Remember a contact; True when the ID is new to this walk."""
         known = self._by_id.get(contact.id)
         if known is not None:
@@ -282,7 +289,7 @@ class Lookup:
             if place is None or distance >= order[place][0]:
                 return False
             del self._by_id[order.pop(place)[1]]
-        candidate = Candidate(contact, hop)
+        candidate = Candidate(contact, hop, via)
         self._by_id[contact.id] = candidate
         insort(order, (distance, contact.id, candidate))
         return True

@@ -41,8 +41,8 @@ WALK = LookupOutcome(
     hops=1,
     reason="the closest have all answered",
     trace=(
-        QueryTrace(CONTACT, 1, 1, 0.0, 0.0123, "answered", 4),
-        QueryTrace(Contact(ME.public, Endpoint("192.0.2.8", 1)), 2, 2, 0.01, None, "failed", 0),
+        QueryTrace(CONTACT, 1, 1, 0.0, 0.0123, "answered", 4, None),
+        QueryTrace(Contact(ME.public, Endpoint("192.0.2.8", 1)), 2, 2, 0.01, None, "failed", 0, CONTACT.id),
     ),
 )
 

@@ -183,7 +183,7 @@ class Lookup:
         self.started = now
         for contact in seeds:
             if silent is None or not silent(contact, now):
-                self._learn(contact, 1, None)
+                self._learn(contact, 1)
 
     @property
     def done(self) -> bool:
@@ -272,7 +272,7 @@ class Lookup:
         closest = tuple(self.closest(self._settings.k))
         return LookupOutcome(self._target, closest, self.queries, self.answers, hops, self.reason or "", trace)
 
-    def _learn(self, contact: Contact, hop: int, via: bytes | None) -> bool:
+    def _learn(self, contact: Contact, hop: int, via: bytes | None = None) -> bool:
         """Remember a contact; True when the ID is new to this walk."""
         known = self._by_id.get(contact.id)
         if known is not None:

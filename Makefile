@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test coverage swarm bench power docs format clean
+.PHONY: help venv demo check test coverage swarm bench figures power docs format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ swarm: .venv/.dev-stamp ## scenarios with seeds of chance (RUNS=2000, SEED= of t
 
 bench: .venv/.dev-stamp ## kadnet beside its peers, as ratios measured in one run; takes some 25 minutes
 	@$(BIN)/python -m benchmarks
+
+figures: .venv/.dev-stamp ## what lookups are to reach, beside goals and controls; takes some half an hour (ARGS="--only world")
+	@$(BIN)/python -m benchmarks.figures $(ARGS)
 
 power: .venv/.dev-stamp ## switch features off one by one: their tests must fail (ROW=part of a name)
 	@$(BIN)/python tests/power.py $(ROW)

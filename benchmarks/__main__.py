@@ -8,40 +8,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 from benchmarks import chart, console, document, loopback, reading
 from benchmarks.environments import LABELS, ROOT, Driver, NotInstalled, driver
 from benchmarks.plan import FEWEST_NODES, FEWEST_VALUES, ROWS, SHORTEST, Impossible, Options, check, jobs
 from benchmarks.runner import Failed, Line, Recorder, run, work_off
 from benchmarks.scores import OURS, Scoreboard
+from benchmarks.terminal import Parser, heed_endings, machine, say
 
 LATEST = ROOT / "benchmarks" / "results" / "latest.jsonl"
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-class _Parser(argparse.ArgumentParser):
-    """One line for what cannot be understood; --help shows the rest."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help shows what there is)\n")
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     usual = Options()
-    parser = _Parser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    parser = Parser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--only", action="append", choices=ROWS, metavar="ROW", help=f"only this; again for more: {', '.join(ROWS)}")
     add("--peer", action="append", choices=tuple(LABELS), help="only this peer beside kadnet; again for more")
@@ -76,35 +61,21 @@ def _options(given: argparse.Namespace) -> Options:
     )
 
 
-def _machine(options: Options, loopback_only: bool) -> Line:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "row": "machine",
-        "date": time.strftime("%Y-%m-%d"),
-        "cpus": os.cpu_count(),
-        "memory_gib": round(memory / 2**30),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "loopback_only": loopback_only,
-        "repeats": options.repeats,
-    }
-
-
 def _gather(options: Options, prefix: Sequence[str], recorder: Recorder) -> list[Driver]:
     """Install every peer and ask it what it is; those that cannot be had are recorded with the reason."""
     found: list[tuple[str, Driver]] = []
     for peer in options.peers:
         try:
-            found.append((peer, driver(peer, _say)))
+            found.append((peer, driver(peer, say)))
         except NotInstalled as reason:
-            _say(f"{LABELS[peer]}: {reason}")
+            say(f"{LABELS[peer]}: {reason}")
             recorder.note({"row": "environment", "peer": peer, "error": str(reason)})
     able = []
     for peer, each in found:
         try:
             about = run([*prefix, *each.command, "about"], each.env, 60)[0]
         except Failed as failure:
-            _say(f"{LABELS[peer]}: its driver {failure}")
+            say(f"{LABELS[peer]}: its driver {failure}")
             recorder.note({"row": "environment", "peer": peer, "error": f"its driver {failure}"})
             continue
         recorder.note({**about, "row": "about", "peer": peer})
@@ -115,8 +86,8 @@ def _gather(options: Options, prefix: Sequence[str], recorder: Recorder) -> list
 def _measure(options: Options, recorder: Recorder) -> None:
     prefix = loopback.prefix()
     if prefix is None:
-        _say("this machine allows no network namespace: only their own settings keep the peers on 127.0.0.1")
-    recorder.note(_machine(options, prefix is not None))
+        say("this machine allows no network namespace: only their own settings keep the peers on 127.0.0.1")
+    recorder.note(machine(options.repeats, loopback_only=prefix is not None))
     drivers = _gather(options, prefix or (), recorder)
     abouts = {line["peer"]: line["cannot"] for line in recorder.lines if line["row"] == "about"}
     work_off(jobs(options, drivers, abouts), options.repeats, prefix or (), recorder)
@@ -138,7 +109,7 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
     page.write_text(text, "utf-8")
     if source.resolve() != (docs / "benchmarks.jsonl").resolve():
         shutil.copyfile(source, docs / "benchmarks.jsonl")
-    _say(f"written: {page}, benchmarks.svg and benchmarks.jsonl beside it")
+    say(f"written: {page}, benchmarks.svg and benchmarks.jsonl beside it")
 
 
 def _main(given: argparse.Namespace) -> int:
@@ -158,7 +129,7 @@ def _main(given: argparse.Namespace) -> int:
         _measure(options, recorder)
     except KeyboardInterrupt:
         interrupted = True
-        _say("\ninterrupted; nothing is left running. What was finished:")
+        say("\ninterrupted; nothing is left running. What was finished:")
     board = Scoreboard(recorder.lines)
     if given.json:
         for row in board.rows():
@@ -168,23 +139,18 @@ def _main(given: argparse.Namespace) -> int:
     if options.whole and not interrupted:
         _write(recorder.lines, LATEST, given.docs)
     else:
-        _say(f"the document is not touched; its lines are in {LATEST.relative_to(ROOT)} (--from writes it from them)")
+        say(f"the document is not touched; its lines are in {LATEST.relative_to(ROOT)} (--from writes it from them)")
     return 130 if interrupted else 0
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for and print it; the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    heed_endings()
     given = _arguments(arguments)
     try:
         return _main(given)
     except Impossible as reason:
-        _say(f"error: {reason}")
+        say(f"error: {reason}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -112,7 +112,7 @@ def _table(board: Scoreboard, group: str) -> str:
         rows.append([f"{metric.title}, {metric.unit}", _spread(metric, own), *cells])
     if group.startswith("overlay-"):
         rows.append(["copies of a value (median)", *(_copies(board, group, peer) for peer in [OURS, *peers])])
-    return _grid(rows)
+    return grid(rows)
 
 
 def _has(score: Score | None, metric: Metric, peer: str) -> bool:
@@ -182,10 +182,11 @@ def _goals(board: Scoreboard) -> str:
         verdict = outcome.goal.text if outcome.met else f"{outcome.goal.text} **missed**"
         beside = "" if outcome.beside is None else number(outcome.beside)
         rows.append([outcome.goal.title, *figures, verdict, number(outcome.ours), beside])
-    return _grid(rows)
+    return grid(rows)
 
 
-def _grid(rows: Sequence[Sequence[str]]) -> str:
+def grid(rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; the first row is its head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

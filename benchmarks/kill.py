@@ -103,6 +103,11 @@ def _get(nodes: list[Node], key: str, value: str) -> tuple[float, bool] | None:
     return None
 
 
+def _at(times: list[float], part: float) -> float | None:
+    """Of sorted times the one that `part` of them do not exceed."""
+    return times[min(len(times) - 1, int(part * len(times)))] if times else None
+
+
 def _asked(nodes: list[Node], keys: list[tuple[str, str]], chance: random.Random) -> dict[str, Any]:
     """Get each value through a node that does not hold it: success and latencies in ms."""
     orders = [chance.sample(nodes, len(nodes)) for _ in keys]
@@ -113,8 +118,9 @@ def _asked(nodes: list[Node], keys: list[tuple[str, str]], chance: random.Random
     return {
         "asked": len(done),
         "right": len(times),
-        "p50_ms": times[len(times) // 2] if times else None,
-        "p95_ms": times[min(len(times) - 1, int(0.95 * len(times)))] if times else None,
+        "p50_ms": _at(times, 0.5),
+        "p95_ms": _at(times, 0.95),
+        "p99_ms": _at(times, 0.99),
         "slowest_ms": max((spent for spent, _ in done), default=None),
     }
 

@@ -24,19 +24,20 @@ class Wrong(ValueError):
     """A line that is none of ours; the text says why, in one line."""
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """What a field may hold; one that may hold None may be left out."""
 
     text: str
     holds: Callable[[Any], bool]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be printed and divided by."""
     return type(value) in (int, float) and (value == 0 or _LEAST <= abs(value) <= _MOST)
 
 
 def _is_figure(value: Any) -> bool:
-    return _is_number(value) and value >= 0
+    return is_number(value) and value >= 0
 
 
 def _is_count(value: Any) -> bool:
@@ -55,68 +56,73 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _or_none(kind: _Kind) -> _Kind:
-    return _Kind(f"{kind.text} or null", lambda value: value is None or kind.holds(value))
+def or_none(kind: Kind) -> Kind:
+    """The same, or nothing."""
+    return Kind(f"{kind.text} or null", lambda value: value is None or kind.holds(value))
 
 
-_FIGURE = _Kind("a number from 0 on", _is_figure)
-_CHANGE = _Kind("a number", _is_number)
-_COUNT = _Kind("a whole number from 0 on", _is_count)
-_TEXT = _Kind("a text", _is_text)
-_TEXTS = _Kind("a list of texts", _are_texts)
-_REASONS = _Kind("texts by verb", lambda value: isinstance(value, dict) and all(map(_is_text, value.values())))
-_LATENCIES = _or_none(_Kind("two numbers from 0 on", _is_pair))
-_PEER = _Kind(f"one of {', '.join(LABELS)}", lambda value: _is_text(value) and value in LABELS)
-_TRUTH = _Kind("true or false", lambda value: isinstance(value, bool))
+FIGURE = Kind("a number from 0 on", _is_figure)
+_CHANGE = Kind("a number", is_number)
+COUNT = Kind("a whole number from 0 on", _is_count)
+TEXT = Kind("a text", _is_text)
+_TEXTS = Kind("a list of texts", _are_texts)
+_REASONS = Kind("texts by verb", lambda value: isinstance(value, dict) and all(map(_is_text, value.values())))
+_LATENCIES = or_none(Kind("two numbers from 0 on", _is_pair))
+_PEER = Kind(f"one of {', '.join(LABELS)}", lambda value: _is_text(value) and value in LABELS)
+_TRUTH = Kind("true or false", lambda value: isinstance(value, bool))
 
-_Fields = Mapping[str, "_Kind | _Fields | Sequence[_Fields]"]
+Fields = Mapping[str, "Kind | Fields | Sequence[Fields]"]
 """By name: a kind, an object with fields of its own, or (in a list of one) a list of such objects."""
 
-_ROUND: _Fields = {
-    **dict.fromkeys(("gets_per_s", "cpu_ms_per_get", "slowest_ms"), _FIGURE),
-    **dict.fromkeys(("asked", "right"), _COUNT),
+_ROUND: Fields = {
+    **dict.fromkeys(("gets_per_s", "cpu_ms_per_get", "slowest_ms"), FIGURE),
+    **dict.fromkeys(("asked", "right"), COUNT),
 }
-_OVERLAY: _Fields = {
-    "build_s": _FIGURE,
+_OVERLAY: Fields = {
+    "build_s": FIGURE,
     "kib_per_node": _CHANGE,
     "put_ms": _LATENCIES,
     "get_ms": _LATENCIES,
     "flight": [_ROUND],
-    "copies": _or_none(_FIGURE),
+    "copies": or_none(FIGURE),
 }
-_GETS: _Fields = {
-    **dict.fromkeys(("asked", "right"), _COUNT),
-    **dict.fromkeys(("p50_ms", "p95_ms", "slowest_ms"), _or_none(_FIGURE)),
+_GETS: Fields = {
+    **dict.fromkeys(("asked", "right"), COUNT),
+    **dict.fromkeys(("p50_ms", "p95_ms", "slowest_ms"), or_none(FIGURE)),
 }
-_ABOUT: dict[str, _Fields] = {
+ABOUT: dict[str, Fields] = {
     "machine": {
-        **dict.fromkeys(("date", "system", "python"), _TEXT),
-        **dict.fromkeys(("cpus", "memory_gib", "repeats"), _COUNT),
+        **dict.fromkeys(("date", "system", "python"), TEXT),
+        **dict.fromkeys(("cpus", "memory_gib", "repeats"), COUNT),
         "loopback_only": _TRUTH,
     },
     "about": {
         "peer": _PEER,
-        "version": _TEXT,
+        "version": TEXT,
         "does_not": _TEXTS,
-        "measured": _or_none(_TEXTS),
+        "measured": or_none(_TEXTS),
         "cannot": _REASONS,
     },
-    "environment": {"peer": _PEER, "error": _TEXT},
+    "environment": {"peer": _PEER, "error": TEXT},
 }
-_MEASURED: dict[str, _Fields] = {
-    "kill": {"processes": _COUNT, "killed": _COUNT, "before": _GETS, "after": _GETS},
-    "ping": {"per_s": _FIGURE},
-    "tasks": {"per_s": _FIGURE},
-    **{row: {"per_s": _FIGURE, "mb_per_s": _FIGURE} for row in STREAMS},
-    "links": {"warm_us": _FIGURE, "handshakes_per_s": _FIGURE},
-    "largest": {"bytes": _COUNT, "refused": _or_none(_COUNT), "how": _TEXT},
-    "idle": {"cpu_percent": _FIGURE, "mib_above_imports": _CHANGE},
+_MEASURED: dict[str, Fields] = {
+    "kill": {"processes": COUNT, "killed": COUNT, "before": _GETS, "after": _GETS},
+    "ping": {"per_s": FIGURE},
+    "tasks": {"per_s": FIGURE},
+    **{row: {"per_s": FIGURE, "mb_per_s": FIGURE} for row in STREAMS},
+    "links": {"warm_us": FIGURE, "handshakes_per_s": FIGURE},
+    "largest": {"bytes": COUNT, "refused": or_none(COUNT), "how": TEXT},
+    "idle": {"cpu_percent": FIGURE, "mib_above_imports": _CHANGE},
 }
-_OF_ALL_MEASURED: _Fields = {"peer": _PEER, "repeat": _COUNT}
+_OF_ALL_MEASURED: Fields = {"peer": _PEER, "repeat": COUNT}
 
 
-def read(source: Path) -> list[Line]:
-    """The lines of a file, which may be none. Raises Impossible, which names the file and the line."""
+def read(source: Path, check: Callable[[Any], Line] | None = None) -> list[Line]:
+    """The lines of a file, which may be none. `check`: instead of `checked`, for lines of another page.
+
+    Raises Impossible, which names the file and the line.
+    """
+    check = check or checked
     try:
         text = source.read_text("utf-8")
     except OSError as error:
@@ -127,7 +133,7 @@ def read(source: Path) -> list[Line]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                found.append(checked(_parsed(line)))
+                found.append(check(_parsed(line)))
             except Wrong as reason:
                 raise Impossible(f"{source}:{number}: {reason}") from None
     return found
@@ -141,35 +147,36 @@ def checked(line: Any) -> Line:
     if row is None:
         raise Wrong("it has no row")
     if not isinstance(row, str):
-        raise Wrong(f"row is to be a text, not {_shown(row)}")
-    fields = _ABOUT.get(row) or {**_OF_ALL_MEASURED, **_figures(row, failed="error" in line)}
-    return {"row": row, **_fields(f"row {_shown(row)}: ", line, fields)}
+        raise Wrong(f"row is to be a text, not {shown(row)}")
+    fields = ABOUT.get(row) or {**_OF_ALL_MEASURED, **_figures(row, failed="error" in line)}
+    return {"row": row, **fields_of(f"row {shown(row)}: ", line, fields)}
 
 
-def _figures(row: str, *, failed: bool) -> _Fields:
+def _figures(row: str, *, failed: bool) -> Fields:
     fields = _OVERLAY if re.fullmatch(r"overlay-[1-9][0-9]{0,6}", row) else _MEASURED.get(row)
     if fields is None:
-        raise Wrong(f"row {_shown(row)} is none of `make bench`")
-    return {"error": _TEXT} if failed else fields
+        raise Wrong(f"row {shown(row)} is none of `make bench`")
+    return {"error": TEXT} if failed else fields
 
 
-def _fields(where: str, record: Mapping[str, Any], fields: _Fields) -> Line:
+def fields_of(where: str, record: Mapping[str, Any], fields: Fields) -> Line:
+    """The fields of a record that are wanted, each as it has to be. Raises Wrong."""
     return {name: _field(f"{where}{name}", record.get(name), name in record, kind) for name, kind in fields.items()}
 
 
-def _field(where: str, value: Any, there: bool, kind: _Kind | _Fields | Sequence[_Fields]) -> Any:
-    if isinstance(kind, _Kind):
+def _field(where: str, value: Any, there: bool, kind: Kind | Fields | Sequence[Fields]) -> Any:
+    if isinstance(kind, Kind):
         if kind.holds(value):
             return value
-        raise Wrong(f"{where} is to be {kind.text}, not {_shown(value)}" if there else f"{where} is missing")
+        raise Wrong(f"{where} is to be {kind.text}, not {shown(value)}" if there else f"{where} is missing")
     if not there:
         raise Wrong(f"{where} is missing")
     if isinstance(kind, Mapping):
         if not isinstance(value, dict):
-            raise Wrong(f"{where} is to be an object, not {_shown(value)}")
-        return _fields(f"{where}.", value, kind)
+            raise Wrong(f"{where} is to be an object, not {shown(value)}")
+        return fields_of(f"{where}.", value, kind)
     if not isinstance(value, list):
-        raise Wrong(f"{where} is to be a list, not {_shown(value)}")
+        raise Wrong(f"{where} is to be a list, not {shown(value)}")
     return [_field(f"{where}[{at}]", each, True, kind[0]) for at, each in enumerate(value)]
 
 
@@ -186,7 +193,8 @@ def _refused(name: str) -> NoReturn:
     raise Wrong(f"{name} is no number")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a complaint about it."""
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     text = json.dumps(value)

@@ -44,15 +44,13 @@ def run(command: Sequence[str], env: Mapping[str, str], limit: float) -> list[Li
         except subprocess.TimeoutExpired:
             raise Failed(f"had not ended after {limit:.0f} s") from None
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             if process.stdout is not None:
                 process.stdout.close()
         complaints.seek(0)
         said = [line.strip() for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
     if process.returncode:
-        raise Failed(_telling(said) or f"ended with code {process.returncode}")
+        raise Failed(telling(said) or f"ended with code {process.returncode}")
     try:
         lines: list[Line] = [json.loads(line) for line in output.splitlines() if line.strip()]
     except ValueError:
@@ -62,7 +60,14 @@ def run(command: Sequence[str], env: Mapping[str, str], limit: float) -> list[Li
     return lines
 
 
-def _telling(said: Sequence[str]) -> str:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a script and all that it started; it is in a session of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def telling(said: Sequence[str]) -> str:
     """The line of a complaint that says most: the last one that names an error, else the last one."""
     named = [line for line in said if "Error" in line or "error" in line]
     return (named or said or [""])[-1]
@@ -94,7 +99,7 @@ class Progress:
     def begin(self, job: Job) -> None:
         left = sum(self._taken.get((each.row, each.peer), each.guess) for each in self._left)
         what = f"{job.repeat + 1}/{self._repeats}  {job.row:14} {LABELS[job.peer]:18}"
-        print(f"  {what} ({_ahead(left)}) ", end="", file=sys.stderr, flush=True)
+        print(f"  {what} ({ahead(left)}) ", end="", file=sys.stderr, flush=True)
 
     def end(self, job: Job, seconds: float, trouble: str | None) -> None:
         self._left.remove(job)
@@ -102,7 +107,7 @@ class Progress:
         print(f"{seconds:.1f} s{'' if trouble is None else f': {trouble}'}", file=sys.stderr, flush=True)
 
 
-def _ahead(seconds: float) -> str:
+def ahead(seconds: float) -> str:
     """A time to come for a person: no finer than a guess is."""
     if seconds > 90:
         return f"about {seconds / 60:.0f} min left"

@@ -88,9 +88,9 @@ class Node:
         """`get` with the walk that brought the values."""
         return await self.host.overlay.get(self.key(key))
 
-    async def find(self, who: str | Address | bytes) -> Contact | None:
-        """Where a node can be reached, or None when nobody knows."""
-        return await self._contact(who)
+    async def find(self, who: str | Address | bytes, *, paths: int = 1) -> Contact | None:
+        """Where a node can be reached, or None when nobody knows. `paths`: as in `lookup`, where a walk is needed."""
+        return await self._contact(who, paths)
 
     async def ping(self, who: str | Address | bytes) -> PingOutcome:
         """Ask a node whether it lives. Raises PeerUnreachable."""
@@ -103,13 +103,17 @@ class Node:
             raise PeerUnreachable(f"{_shown(who)} does not answer at {text(contact.endpoint)}")
         return outcome
 
-    async def lookup(self, target: str | bytes) -> LookupOutcome:
-        """Walk towards a node (WHO) or a key (what is typed after `get`); 32 bytes are taken as they are."""
+    async def lookup(self, target: str | bytes, *, paths: int = 1) -> LookupOutcome:
+        """Walk towards a node (WHO) or a key (what is typed after `get`); 32 bytes are taken as they are.
+
+        `paths` (1 to 8): so many walks that share no peer, so that liars on some of them cannot hide who is there; each
+        costs as much as a single one.
+        """
         if isinstance(target, str):
             target = await self._target(target)
         if not isinstance(target, bytes) or len(target) != 32:
             raise InputError(f"a target is a text or 32 bytes, not {_described(target)}")
-        return await self.host.overlay.lookup(target)
+        return await self.host.overlay.lookup(target, paths=paths)
 
     async def send(self, who: str | Address | bytes, message: str) -> Receipt:
         """Send a text (at most 16 KiB) to a node: an ID, an address, or a contact's name.
@@ -237,11 +241,11 @@ class Node:
             return position_bytes(contact.id)
         return self.key(typed).hash
 
-    async def _contact(self, who: str | Address | bytes) -> Contact | None:
+    async def _contact(self, who: str | Address | bytes, paths: int = 1) -> Contact | None:
         found = self._who(who)
         overlay = self.host.overlay
         if found.id is not None and found.address is None:
-            return await overlay.find(found.id)
+            return await overlay.find(found.id, paths=paths)
         assert found.address is not None
         for endpoint in await self.host.runtime.network.resolve(found.address.host, found.address.port):
             id = found.id if found.id is not None else await overlay.ask_id(endpoint)

@@ -31,11 +31,14 @@ Connect = Callable[..., sqlite3.Connection]
 class StorageSettings:
     """`max_queue`: writes waiting; past it a write is refused, so a slow disk costs refusals and not memory.
 
-    `max_batch`: writes in one transaction, so that no reply waits for an endless one.
+    `max_batch`: writes in one transaction, so that no reply waits for an endless one. `page_size`: bytes, of a database
+    that is made now. SQLite takes twenty pages for each connection at once, whatever it needs: with its own 4,096 the
+    files of a node cost 360 KiB of memory more, and reads and writes of records are no faster.
     """
 
     max_queue: int = 2048
     max_batch: int = 256
+    page_size: int = 1024
 
 
 class _Job(Generic[T]):
@@ -228,7 +231,9 @@ class Database:
                     f"{self._name} has schema {version}, newer than this kadnet knows ({len(migrations)})",
                     hint="run the newer kadnet that wrote it, or name another --data-dir",
                 )
-            if self.path is not None and version > 0:
+            if version == 0:  # of a file that has tables it is what it is
+                connection.execute(f"PRAGMA page_size = {self._settings.page_size}")
+            elif self.path is not None:
                 _check_pages(connection)
             for number in range(version, len(migrations)):
                 connection.executescript(
@@ -237,6 +242,8 @@ class Database:
                 )
             if self.path is not None:  # written into the file, so only once it is known to be ours
                 connection.execute("PRAGMA journal_mode = WAL")
+                # What opening has read is mostly not read again: an idle database gives its pages back.
+                connection.execute("PRAGMA shrink_memory")
         except BaseException:
             connection.close()
             raise
@@ -246,6 +253,10 @@ class Database:
 class _Damaged(Exception):
     """What is wrong with the file."""
 
+
+_STATEMENTS = 16
+"""Prepared statements that a connection keeps. The busiest turn, storing an entry, has 13; those that ran once at the
+start go. sqlite3 keeps 128, which cost a node 60 KiB."""
 
 _OURS = int.from_bytes(b"kadn", "big")
 """SQLite's application_id of our files; another program's is not taken for one."""
@@ -289,7 +300,12 @@ def _looks_damaged(error: sqlite3.OperationalError) -> bool:
 
 def _connect(connect: Connect, path: Path | None, precious: bool) -> sqlite3.Connection:
     # Used by one thread at a time (the writer's turns are sequential), which is all that SQLite asks for.
-    connection = connect(":memory:" if path is None else path, isolation_level=None, check_same_thread=False)
+    connection = connect(
+        ":memory:" if path is None else path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )
     try:
         if path is not None:
             path.chmod(0o600)

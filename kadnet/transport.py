@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import trio
@@ -212,7 +213,7 @@ class UdpDatagrams:
         batch: list[tuple[bytes, Endpoint]] = []
         recvfrom = self._socket.recvfrom
         largest = self._settings.largest
-        endpoint = _endpoint_v6 if self._v6 else Endpoint._make
+        endpoint = _endpoint_v6 if self._v6 else _endpoint_v4
         for _ in range(self._settings.batch):
             try:
                 data, sender = recvfrom(largest + 1)
@@ -278,6 +279,13 @@ def _endpoint(sockaddr: tuple[object, ...]) -> Endpoint:
     return _endpoint_v6(sockaddr) if len(sockaddr) == 4 else Endpoint(str(sockaddr[0]), int(str(sockaddr[1])))
 
 
+# The same few places send again and again. A flood of forged ones only makes the next look-up slower.
+@lru_cache(maxsize=4096)
+def _endpoint_v4(sockaddr: tuple[str, int]) -> Endpoint:
+    return Endpoint(*sockaddr)
+
+
+@lru_cache(maxsize=4096)
 def _endpoint_v6(sockaddr: tuple[object, ...]) -> Endpoint:
     """The endpoint of an IPv6 socket address, without flow and scope."""
     host, port = str(sockaddr[0]), int(str(sockaddr[1]))

@@ -58,4 +58,5 @@ def status(host: Host, chat: Chat, *, uptime: float) -> Status:
         counters=counters(host),
         messages=counts.received,
         queued=counts.queued,
+        network_size=overlay.network_size(),
     )

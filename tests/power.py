@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = "tests/power.toml"
 _AT_ONCE = 2
 _TIMEOUT = 180  # seconds for one row's tests; a feature that is off should fail its test, not hang it
+_TIMEOUT_OF_ALL = 1800  # seconds for the tests of all rows as things are
 _PASSED, _FAILED = 0, 1  # pytest's exit codes; all others mean that it could not do its work
 
 
@@ -153,15 +154,18 @@ def environment(root: Path) -> dict[str, str]:
     }
 
 
-def pytest(root: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Run tests in a copy. (exit code, output); raises subprocess.TimeoutExpired, or BadRows if it is no copy."""
+def pytest(root: Path, tests: Sequence[str], *more: str, timeout: float = _TIMEOUT) -> tuple[int, str]:
+    """Run tests in a copy, `more` for pytest itself. (exit code, output).
+
+    Raises subprocess.TimeoutExpired, or BadRows if it is no copy.
+    """
     probe = "import importlib.util as u; print(list(u.find_spec('kadnet').submodule_search_locations)[0])"
     asked = subprocess.run(
         [sys.executable, "-c", probe], cwd=root, env=environment(root), capture_output=True, text=True, check=True
     )
     if Path(asked.stdout.strip()).resolve() != (root / "kadnet").resolve():
         raise BadRows(f"the tests would import kadnet from {asked.stdout.strip()}, not from the copy")
-    options = ["-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", "--color=no"]
+    options = ["-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", "--color=no", *more]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=root,
@@ -169,7 +173,7 @@ def pytest(root: Path, tests: Sequence[str]) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=_TIMEOUT,
+        timeout=timeout,
         check=False,
     )
     return ran.returncode, ran.stdout
@@ -225,9 +229,12 @@ def main(wanted: Sequence[str]) -> int:
         unmodified = scratch / "unmodified"
         copy_to(unmodified)
         try:
-            code, output = pytest(unmodified, tests)
-        except (BadRows, subprocess.TimeoutExpired) as error:
+            code, output = pytest(unmodified, tests, "-n2", timeout=_TIMEOUT_OF_ALL)
+        except BadRows as error:
             print(error)
+            return 1
+        except subprocess.TimeoutExpired:
+            print(f"the tests as things are took more than {_TIMEOUT_OF_ALL} s")
             return 1
         if code != _PASSED:
             print(output)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import trio
@@ -38,6 +39,7 @@ from benchmarks.peers.driver import (
 )
 from kadnet.errors import InputError, NotConnected
 from kadnet.node import Node, open_node
+from kadnet.overlay import PutOutcome
 from kadnet.version import VERSION
 from kadnet.wire.keys import Key
 
@@ -47,13 +49,15 @@ _AMONG = 32  # nodes among which the largest value is sought: half of them do no
 
 
 @asynccontextmanager
-async def grown(count: int) -> AsyncIterator[list[Node]]:
-    """An overlay of `count` nodes in this process, all of which have joined."""
+async def grown(count: int, folder: Path | None = None) -> AsyncIterator[list[Node]]:
+    """An overlay of `count` nodes in this process, all of which have joined. `folder`: where their data are, if any."""
+    homes = [None if folder is None else folder / str(number) for number in range(count)]
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(open_node(listen="127.0.0.1:0"))]
+        nodes = [await stack.enter_async_context(open_node(homes[0], listen="127.0.0.1:0"))]
         door = f"127.0.0.1:{nodes[0].address.port}"
         nodes += [
-            await stack.enter_async_context(open_node(listen="127.0.0.1:0", bootstrap=[door])) for _ in range(count - 1)
+            await stack.enter_async_context(open_node(home, listen="127.0.0.1:0", bootstrap=[door]))
+            for home in homes[1:]
         ]
         for node in nodes:
             await node.joined()
@@ -66,7 +70,12 @@ async def _brings(asker: Node, key: Key, blob: bytes) -> bool | None:
     return None if outcome.walk is None else [entry.value for entry in outcome.entries] == [blob]
 
 
-async def _overlay(count: int, values: int) -> Row:
+async def _put(node: Node, number: int, value: bytes, signed: bool) -> PutOutcome:
+    return await (node.put(f"key {number}", value) if signed else node.put_blob(value))
+
+
+async def _overlay(count: int, values: int, signed: bool) -> Row:
+    """`signed`: entries under shared names, each signed, in place of blobs. A get of one asks all that hold it."""
     build = Build(count)
     async with grown(count) as nodes:
         build.done()
@@ -75,7 +84,7 @@ async def _overlay(count: int, values: int) -> Row:
         puts, copies = [], []
         for number in range(values):
             blob, began = one_of_many(number), time.perf_counter()
-            outcome = await putters[number % len(putters)].put_blob(blob)
+            outcome = await _put(putters[number % len(putters)], number, blob, signed)
             puts.append(time.perf_counter() - began)
             copies.append(outcome.replicas)
             put[str(outcome.key)] = (outcome.key, blob)
@@ -91,7 +100,13 @@ async def _overlay(count: int, values: int) -> Row:
             raise SystemExit("no value came from another node: ask for more nodes than there are copies")
         flight = [await _in_flight(asker, put, Keys(wanted, max(GETS, len(wanted)))) for _ in range(ROUNDS)]
     latencies = {"put_ms": quantiles(puts), "get_ms": quantiles(gets)}
-    return {"row": "overlay", **build.row(), **latencies, "flight": flight, "copies": median(copies)}
+    return {
+        "row": "entries" if signed else "overlay",
+        **build.row(),
+        **latencies,
+        "flight": flight,
+        "copies": median(copies),
+    }
 
 
 async def _in_flight(asker: Node, put: dict[str, tuple[Key, bytes]], keys: Keys) -> Row:
@@ -161,7 +176,11 @@ def about() -> None:
 
 
 def overlay(nodes: str, values: str) -> None:
-    say({**PEER, **trio.run(_overlay, int(nodes), int(values))})
+    say({**PEER, **trio.run(_overlay, int(nodes), int(values), False)})
+
+
+def entries(nodes: str, values: str) -> None:
+    say({**PEER, **trio.run(_overlay, int(nodes), int(values), True)})
 
 
 def ping(seconds: str) -> None:
@@ -185,4 +204,14 @@ def stream(seconds: str, size: str) -> None:
 
 
 if __name__ == "__main__":
-    main({"about": about, "overlay": overlay, "ping": ping, "largest": largest, "node": node, "stream": stream})
+    main(
+        {
+            "about": about,
+            "overlay": overlay,
+            "entries": entries,
+            "ping": ping,
+            "largest": largest,
+            "node": node,
+            "stream": stream,
+        }
+    )

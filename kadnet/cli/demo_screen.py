@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from kadnet.cli.demo_story import Round
 from kadnet.cli.demo_talk import AT_ONCE, BOTH_DIED, CAME_BACK, Talk
-from kadnet.cli.render import columns
+from kadnet.cli.page import columns, writes
 from kadnet.identity.text import printable
 
 _WIDTH: Final = 88
@@ -34,7 +34,7 @@ class Screen:
         self._phases = 0
         self._begun = False
         self._width = min(_WIDTH, _columns(stream)) if self._live else _WIDTH
-        self._arrow = _ARROW if _writes(stream, _ARROW) else "->"
+        self._arrow = _ARROW if writes(stream, _ARROW) else "->"
 
     def title(self, text: str) -> None:
         self._line(self._in(_BOLD, text))
@@ -191,14 +191,6 @@ def _columns(stream: TextIO) -> int:
         return max(40, os.get_terminal_size(stream.fileno()).columns)
     except OSError:  # it will not say
         return _WIDTH
-
-
-def _writes(stream: TextIO, text: str) -> bool:
-    try:
-        text.encode(stream.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _median(form: str, figures: tuple[float, float] | None) -> str:

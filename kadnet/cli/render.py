@@ -7,28 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from statistics import median
 
+from kadnet.cli.page import columns
 from kadnet.identity.text import printable
-from kadnet.shapes import BookEntry, BootstrapState, Bucket, Message, Outgoing, Peer, Status, Walked
+from kadnet.shapes import BookEntry, BootstrapState, Message, Outgoing, Peer, Status, Walked
 
 SHORT = 8  # characters of an ID, as identity.nodeid.short gives them
-_BUCKET = 16  # places in a bucket, for the width of the bars
-
-
-def columns(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
-    """Rows as aligned lines; `right` has an `r` for each column that is set to the right, any other letter if not."""
-    if not rows:
-        return []
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if right[place : place + 1] == "r" else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 def age(seconds: float) -> str:
@@ -59,7 +43,8 @@ def status(found: Status) -> list[str]:
         ("address", found.address),
         ("version", f"{found.version}, up for {age(found.uptime)}"),
         ("network", f"{found.network}; {'serves others' if found.serves else 'client only: asks and keeps nothing'}"),
-        ("joined", f"{'yes' if found.joined else 'not yet'}, {_count(found.peers, 'peer')}"),
+        ("size", network_size(found.network_size)),
+        ("joined", f"{'yes' if found.joined else 'not yet'}, {counted(found.peers, 'peer')}"),
         ("records", f"{found.records} held, {found.published} of its own, {found.replicas} copies wanted of each"),
     ]
     if found.links:
@@ -78,9 +63,17 @@ def status(found: Status) -> list[str]:
     return columns(rows)
 
 
+def network_size(nodes: int | None) -> str:
+    """An estimate as one says it: two figures of it mean something."""
+    if nodes is None:
+        return "not known yet"
+    unit = 10 ** max(0, len(str(nodes)) - 2)
+    return f"about {counted(round(nodes / unit) * unit, 'node')}"
+
+
 def _bootstrap(state: BootstrapState) -> str:
     if state.problem is not None:
-        return f"{state.address}: {state.problem} ({_count(state.attempts, 'attempt')})"
+        return f"{state.address}: {state.problem} ({counted(state.attempts, 'attempt')})"
     return f"{state.address}: {'answered' if state.answered else 'not asked yet'}"
 
 
@@ -93,8 +86,9 @@ def _reasons(counts: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in ordered)
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str) -> str:
+    """1 node, 2 nodes."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
@@ -116,55 +110,18 @@ def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
     return columns(rows, "llrrrl")
 
 
-def table(found: Sequence[Bucket], wall: float) -> list[str]:
-    """A line for each bucket that has somebody in it."""
-    if not found:
-        return ["the routing table is empty"]
-    rows = [("bucket", "", "nodes", "waiting", "rtt", "oldest", "last answer")]
-    for bucket in found:
-        times = [peer.rtt_ms for peer in bucket.entries if peer.rtt_ms is not None]
-        bar = "".join("+" if peer.fast else "=" for peer in bucket.entries)
-        since = min((peer.added_at for peer in bucket.entries), default=None)
-        heard = max((peer.answered_at for peer in bucket.entries), default=None)
-        rows.append(
-            (
-                f"{bucket.index}" if bucket.family == 4 else f"{bucket.index} IPv6",
-                f"|{bar:.<{_BUCKET}}|",
-                str(len(bucket.entries)),
-                str(len(bucket.replacements)),
-                rtt(median(times) if times else None),
-                "-" if since is None else age(wall - since),
-                "-" if heard is None else f"{age(wall - heard)} ago",
-            )
-        )
-    nodes = sum(len(bucket.entries) for bucket in found)
-    return [*columns(rows, "rlrrrrr"), f"{_count(nodes, 'node')} in {_count(len(found), 'bucket')}"]
-
-
-def walk(walked: Walked, *, trace: bool) -> list[str]:
-    """The queries in the order they were sent, why it ended, and the closest."""
-    lines = []
-    if trace:
-        rows = [("hop", "id", "address", "sent at", "rtt", "state", "brought")]
-        rows += [
-            (
-                str(query.hop),
-                query.id[:SHORT],
-                place(query.address),
-                f"{query.started_ms:.1f} ms",
-                rtt(query.rtt_ms),
-                query.state if query.attempts < 2 else f"{query.state} (asked {query.attempts} times)",
-                f"{query.brought} new" if query.brought else "-",
-            )
-            for query in walked.trace
-        ]
-        lines += columns(rows, "rllrrlr")
-    lines.append(
-        f"ended: {walked.reason}; {_count(walked.queries, 'query').replace('querys', 'queries')}, "
-        f"{_count(walked.hops, 'hop')}, {walked.ms:.1f} ms"
-    )
-    lines.append(f"closest to {walked.target[:16]}...: {_count(len(walked.closest), 'node')}")
+def walk(walked: Walked) -> list[str]:
+    """Why it ended, and the closest."""
+    lines = [ended(walked), f"closest to {walked.target[:16]}...: {counted(len(walked.closest), 'node')}"]
     return lines + columns([("", node.id[:SHORT], place(node.address)) for node in walked.closest])
+
+
+def ended(walked: Walked) -> str:
+    """Why a walk ended, and what it took."""
+    return (
+        f"ended: {walked.reason}; {counted(walked.hops, 'hop')}, {counted(walked.queries, 'message')}, "
+        f"{walked.ms:.1f} ms"
+    )
 
 
 def person(name: str | None, id: str) -> str:

@@ -65,9 +65,9 @@ class Client:
         body = shapes.PingRequest(who)
         return self._ask("POST", "ping", body, lambda data: shapes.from_json(shapes.Pong, data))
 
-    def lookup(self, target: str) -> shapes.Walked:
-        """Walk towards a node (an ID or an address) or a key (what is typed after get)."""
-        body = shapes.LookupRequest(target)
+    def lookup(self, target: str, *, paths: int = 1) -> shapes.Walked:
+        """Walk towards a node (an ID or an address) or a key (what is typed after get), on so many paths (1 to 8)."""
+        body = shapes.LookupRequest(target, paths)
         return self._ask("POST", "lookup", body, lambda data: shapes.from_json(shapes.Walked, data))
 
     def put(self, key: str, value: bytes, *, ttl: int | None = None, if_seq: int | None = None) -> shapes.Stored:

@@ -15,6 +15,7 @@ from kadnet.identity import nodeid
 from kadnet.identity.address import Address, Endpoint
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.keyspace import prefix_length
 from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
 from kadnet.links import Linked
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
@@ -32,7 +33,7 @@ class NodeFace(ChatFace, Protocol):
     async def put_blob(self, data: bytes, *, ttl: int | None = None) -> PutOutcome: ...
     async def fetch(self, key: str | Key) -> GetOutcome: ...
     async def ping(self, who: str | Address | bytes) -> PingOutcome: ...
-    async def lookup(self, target: str | bytes) -> LookupOutcome: ...
+    async def lookup(self, target: str | bytes, *, paths: int = 1) -> LookupOutcome: ...
     def status(self) -> shapes.Status: ...
     def peers(self) -> list[EntryView]: ...
     def table(self) -> list[BucketView]: ...
@@ -77,7 +78,7 @@ class Verbs:
 
     async def lookup(self, request: shapes.LookupRequest) -> shapes.Walked:
         started = self._now()
-        outcome = await self._node.lookup(request.target)
+        outcome = await self._node.lookup(request.target, paths=request.paths)
         return shapes.Walked(
             target=outcome.target.to_bytes(32, "big").hex(),
             closest=tuple(_place(contact) for contact in outcome.closest),
@@ -86,7 +87,7 @@ class Verbs:
             queries=outcome.queries,
             answers=outcome.answers,
             ms=_ms(self._now() - started),
-            trace=tuple(_query(query) for query in outcome.trace),
+            trace=tuple(_query(query, outcome.target) for query in outcome.trace),
         )
 
     async def put(self, request: shapes.PutRequest) -> shapes.Stored:
@@ -173,7 +174,7 @@ def _value(entry: ValueEntry) -> shapes.Value:
     return shapes.Value(text, encoding, publisher, entry.seq, entry.expires)
 
 
-def _query(query: QueryTrace) -> shapes.Query:
+def _query(query: QueryTrace, target: int) -> shapes.Query:
     return shapes.Query(
         hop=query.hop,
         id=nodeid.encode(query.contact.id),
@@ -184,6 +185,8 @@ def _query(query: QueryTrace) -> shapes.Query:
         rtt_ms=None if query.rtt is None else _ms(query.rtt),
         state=query.state,
         brought=query.brought,
+        via=None if query.via is None else nodeid.encode(query.via),
+        shared_bits=prefix_length(query.contact.position, target),
     )
 
 

@@ -108,9 +108,9 @@ class Host:
         """See `Archive.get`."""
         return await self.overlay.get(key)
 
-    async def find(self, node_id: bytes) -> Contact | None:
-        """Where a node can be reached, or None."""
-        return await self.overlay.find(node_id)
+    async def find(self, node_id: bytes, *, paths: int = 1) -> Contact | None:
+        """Where a node can be reached, or None. `paths`: as in `Node.lookup`."""
+        return await self.overlay.find(node_id, paths=paths)
 
     # --- what happens
 

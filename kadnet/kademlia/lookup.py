@@ -22,9 +22,9 @@ import math
 from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
+from kadnet.kademlia.candidates import Candidate, Elsewhere, State
 from kadnet.kademlia.contact import Contact
 
 
@@ -55,55 +55,8 @@ class Ask(NamedTuple):
     attempt: int
 
 
-class State(Enum):
-    NEW = "not asked"
-    WAITING = "asked"
-    LATE = "late"
-    ANSWERED = "answered"
-    FAILED = "failed"
-
-
 # Read by the thousand in every walk: a global costs a tenth of an attribute of an enumeration.
 _NEW, _WAITING, _LATE, _ANSWERED, _FAILED = State.NEW, State.WAITING, State.LATE, State.ANSWERED, State.FAILED
-
-
-class Elsewhere:
-    """Other endpoints of one peer: `others` where it can yet be asked, `earlier` where it was asked, and when."""
-
-    __slots__ = ("earlier", "others")
-
-    def __init__(self) -> None:
-        self.others: list[Contact] = []
-        self.earlier: dict[Contact, float] = {}
-
-
-class Candidate:
-    """One peer in a walk: where it can be asked and how far that has come."""
-
-    __slots__ = (
-        "answered_at",
-        "asked_at",
-        "attempt",
-        "brought",
-        "contact",
-        "deadline",
-        "elsewhere",
-        "hop",
-        "state",
-        "via",
-    )
-
-    def __init__(self, contact: Contact, hop: int, via: bytes | None) -> None:
-        self.contact = contact
-        self.hop = hop
-        self.via = via
-        self.state = State.NEW
-        self.attempt = 0
-        self.deadline = math.inf
-        self.asked_at = math.nan
-        self.answered_at = math.nan
-        self.brought = 0
-        self.elsewhere: Elsewhere | None = None  # made when it is needed: few peers have two endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +102,7 @@ class Lookup:
     """One walk towards `target` (a position as an integer)."""
 
     __slots__ = (
-        "_by_id", "_order", "_own", "_settings", "_silent", "_since_closer", "_target", "_timeout", "_waiting",
+        "_by_id", "_near", "_order", "_own", "_settings", "_silent", "_since_closer", "_target", "_timeout", "_waiting",
         "answers", "queries", "reason", "started",
     )  # fmt: skip
 
@@ -163,16 +116,20 @@ class Lookup:
         timeout: Callable[[Contact], float],
         now: float,
         silent: Callable[[Contact, float], bool] | None = None,
+        near: int = 0,
     ) -> None:
         """`seeds` are the contacts known beforehand; `timeout` gives the short timer of a contact in seconds.
 
         `silent(contact, now)`: whether it is no use to ask a contact just now; such ones are not taken up.
+        `near`: a distance (XOR); whoever is so close to the target is taken to be one of the k closest, and is asked at
+        once. 0: nothing is known of that.
         """
         self._target = target
         self._settings = settings
         self._own = own_id
         self._timeout = timeout
         self._silent = silent
+        self._near = near
         self._by_id: dict[bytes, Candidate] = {}
         self._order: list[tuple[int, bytes, Candidate]] = []
         self._waiting: list[Candidate] = []
@@ -355,19 +312,21 @@ class Lookup:
         # One more beside each that is asked in the stead of one in doubt: the dead come in numbers, and while the walk
         # has not arrived they would be found out three at a time.
         slots = settings.arrived_parallelism if arrived else settings.parallelism + doubtful
-        slots -= len(self._waiting) - doubtful
-        if slots <= 0:
-            return
+        flying = len(self._waiting) - doubtful
+        slots -= flying
+        near_slots = settings.arrived_parallelism - flying
+        near = self._near
         left = settings.k
-        for _, _, candidate in self._order:
+        for distance, _, candidate in self._order:
             state = candidate.state
             if state is _NEW:
+                if slots <= 0 and (distance > near or near_slots <= 0):
+                    return
+                near_slots -= 1
                 self._waiting.append(candidate)
                 candidate.state = _WAITING
                 self._ask(candidate, now, asks)
                 slots -= 1
-                if not slots:
-                    return
             elif state is not _ANSWERED and (state is not _WAITING or _doubtful(candidate, now)):
                 continue  # the next one is asked in its stead, at once
             left -= 1

@@ -112,6 +112,11 @@ class RoutingTable:
         contact_at = self._contact_at
         return [contact_at[place] for place in found[:count]]
 
+    def radius(self, count: int) -> int:
+        """How far (XOR) the `count`-th closest live contact is from us; 0 when there are fewer."""
+        nearest = self.closest(self.position, count)
+        return nearest[-1].position ^ self.position if len(nearest) == count else 0
+
     def is_far(self, key: int, count: int) -> bool:
         """Whether `count` live contacts are nearer to `key` than we are (so the key is not ours to hold).
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from kadnet.overlay.archive import GetOutcome, PutOutcome, ValueEntry
-from kadnet.overlay.overlay import Overlay, PingOutcome
+from kadnet.overlay.bootstrap import PingOutcome
+from kadnet.overlay.overlay import Overlay
 from kadnet.overlay.settings import OverlaySettings, Tuning
 
 __all__ = ["GetOutcome", "Overlay", "OverlaySettings", "PingOutcome", "PutOutcome", "Tuning", "ValueEntry"]

@@ -1,22 +1,25 @@
 """Put and get: records into the overlay and out of it again.
 
 A put signs the next entry, keeps it on our own disk, walks to its key and stores it with the closest nodes; holders
-that know a newer one say so, and then it is signed once more above theirs. A get walks to the key and returns what
-verifies. What both rest on (walks, storing, our own records) lives in the neighbouring files.
+that know a newer one say so, and then it is signed once more above theirs (`putting`). A get walks to the key and
+returns what verifies. What both rest on (walks, storing, our own records) lives in the neighbouring files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from kadnet.errors import Conflict, InputError, Malformed, NotConnected, StorageFailed
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.overlay.nearest import Nearest
 from kadnet.overlay.published import Publication, Published, longest_lease
+from kadnet.overlay.putting import PutMeans, Putting
 from kadnet.overlay.store import RecordStore
-from kadnet.overlay.storing import StoreOutcome, Storing
+from kadnet.overlay.storing import Spreading, StoreOutcome, Storing
 from kadnet.overlay.walk import Fetched, Walk, newest
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import BLOB, KINDS
@@ -64,6 +67,7 @@ class Archive:
     def __init__(
         self,
         walk: Callable[..., Walk],
+        nearest: Callable[[bytes], Nearest],
         storing: Storing,
         store: RecordStore,
         published: Published,
@@ -76,8 +80,11 @@ class Archive:
         is_far: Callable[[int, int], bool],
         now: Callable[[], float],
         wall: Callable[[], float],
+        spawn: Callable[[Callable[[], Awaitable[None]]], bool],
     ) -> None:
+        """`spawn(work)` runs what is left of a put as a task of the node; False where it cannot."""
         self._walk = walk
+        self._nearest = nearest
         self._storing = storing
         self._store = store
         self._published = published
@@ -89,6 +96,7 @@ class Archive:
         self._is_far = is_far
         self._now = now
         self._wall = wall
+        self._puts = PutMeans(published, self._spread, self._note, spawn, own_id)
 
     async def get(self, key: Key) -> GetOutcome:
         """Everything live under `key`. NotConnected when nobody could be asked and nothing is here."""
@@ -99,6 +107,12 @@ class Archive:
             own, unread = {}, error
         if key.kind == BLOB and own:
             return GetOutcome(key, _entries(own, self._own_id), None, self._now() - started, held=True)
+        if key.kind == BLOB:
+            nearest = self._nearest(key.hash)
+            asked = await nearest.run()
+            if asked is not None and nearest.fetched is not None:
+                blob = _entries({b"": nearest.fetched}, self._own_id)
+                return GetOutcome(key, blob, asked, self._now() - started)
         walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas, quorum=self._get_quorum)
         outcome = await walk.run()
         found = newest((own, walk.records, walk.cached_only))
@@ -123,17 +137,28 @@ class Archive:
         if value is not None and len(value) > rules.max_value:
             raise _too_large(len(value), rules.max_value)
         lease = _lease(lease, rules.max_tombstone if value is None else longest_lease(key.kind))
+        if if_seq is not None:
+            return await self._put_if(key, value, lease, if_seq)
+
+        async def again(seq: int) -> Publication:
+            return await self._published.put_entry(key, value, lease, seq, None)
+
+        publication = await self._published.put_entry(key, value, lease, None, None)
+        to_key = partial(self._walk, key.hash, value_kind=key.kind, k=self._replicas)
+        putting = Putting(self._puts, publication, to_key, again)
+        await putting.run()
+        return PutOutcome(key, putting.publication.parsed.seq, putting.replicas, self._replicas)
+
+    async def _put_if(self, key: Key, value: bytes | None, lease: int, if_seq: int) -> PutOutcome:
+        """A put on a condition: whether it holds, only the whole walk and the answer of each holder can show."""
         walk = self._walk(key.hash, value_kind=key.kind, k=self._replicas)
         outcome = await walk.run()
         mine = newest((walk.records, walk.cached_only)).get(self._own_id)
         met = None if mine is None else mine.parsed.seq
         publication = await self._published.put_entry(key, value, lease, met, if_seq)
         stored = await self._store_with(outcome.closest, publication)
-        if stored.claimed is not None and if_seq is not None:
+        if stored.claimed is not None:
             raise Conflict(f"{key} is at seq {stored.claimed}, not at seq {if_seq}", seq=stored.claimed)
-        if stored.claimed is not None:  # a holder knows a newer one of ours than the walk met: sign above it, once
-            publication = await self._published.put_entry(key, value, lease, stored.claimed, None)
-            stored = await self._store_with(outcome.closest, publication)
         await self._note(publication, stored.acknowledged, bool(outcome.closest))
         return PutOutcome(key, publication.parsed.seq, stored.acknowledged, self._replicas)
 
@@ -145,8 +170,9 @@ class Archive:
         lease = _lease(lease, longest_lease(BLOB))
         key = Key.blob_of(data)
         publication = await self._published.put_blob(data, lease)
-        replicas = await self._publish(publication)
-        return PutOutcome(key, 0, replicas, self._replicas)
+        putting = Putting(self._puts, publication, partial(self._walk, key.hash, k=self._replicas), None)
+        await putting.run()
+        return PutOutcome(key, 0, putting.replicas, self._replicas)
 
     async def renew(self, key: bytes) -> bool:
         """Sign our record under `key` again where it is an entry, and store it with whoever is closest now.
@@ -168,13 +194,19 @@ class Archive:
         await self._store.replicated(key)
 
     async def _store_with(self, closest: tuple[Contact, ...], publication: Publication) -> StoreOutcome:
-        """Store one of our records with each of `closest`, and here when we are among them."""
+        """Store one of our records with each of `closest`, and here when we are among them. Waits for all answers."""
+        spreading = self._spread(publication)
+        spreading.walked(closest)
+        return await spreading.outcome()
+
+    def _spread(self, publication: Publication) -> Spreading:
+        """Begin to store one of our records, and keep it here when we are among the closest to it."""
         remaining = publication.remaining(self._wall())
         position = int.from_bytes(publication.parsed.key, "big")
         if self._serves and not self._is_far(position, self._replicas):
             # We are among the closest ourselves: whoever walks here will ask us.
             self._store.put(publication.parsed, remaining, b"", False, _ignore, by_publisher=True)
-        return await self._storing.store(closest, publication.parsed, remaining)
+        return self._storing.begin(publication.parsed, remaining, self._replicas)
 
     async def _publish(self, publication: Publication) -> int:
         outcome = await self._walk(publication.parsed.key, k=self._replicas).run()

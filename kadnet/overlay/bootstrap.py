@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import trio
 
@@ -226,6 +227,14 @@ class Bootstrap:
     async def _ping(self, contact: Contact) -> bool:
         """A sealed PING; its answer puts the contact into the table on the way."""
         return await ping(self._rpc, contact) is not None
+
+
+class PingOutcome(NamedTuple):
+    """Who answered a ping, where, and in how many seconds."""
+
+    id: bytes
+    endpoint: Endpoint
+    rtt: float
 
 
 async def ping(rpc: Rpc, contact: Contact, attempts: int = 3) -> tuple[Pong, float] | None:

@@ -26,7 +26,10 @@ class RpcSettings:
     cost a key agreement (80 µs), per /24 or /48; `node_rate`, `node_burst`: the same for all of them together, at most
     a sixth of a core. `max_prefixes`: prefixes remembered for that. Loopback and private addresses are exempt.
     `silence`: seconds for which a peer that left two transmissions unanswered is not asked again by walks.
-    `entropy_block`: random bytes drawn at once, since asking the system for 32 costs as much as for 4,096.
+    `near`: seconds; a peer that once answered so fast is asked alone by a get of a blob: asking others beside it gains
+    no more than that, and costs all of them three times the work. `head_start`: seconds of slack it has at least beyond
+    its usual round trip before others are asked too. `entropy_block`: random bytes drawn at once, since asking the
+    system for 32 costs as much as for 4,096.
     """
 
     patience: float = 2.5
@@ -38,6 +41,8 @@ class RpcSettings:
     max_prefixes: int = 4096
     silence: float = 30.0
     entropy_block: int = 4096
+    near: float = 0.01
+    head_start: float = 0.02
 
 
 @dataclass(slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from kadnet.errors import StorageFailed
 from kadnet.events import ContactAdded, ContactLost, Events
 from kadnet.identity.address import Endpoint, family, text
-from kadnet.kademlia.acquaintances import Acquaintances, AcquaintanceSettings
 from kadnet.kademlia.buckets import UNSCHEDULED, BucketView, Change, ChangeKind
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.contact_cache import ContactCache, ContactCacheSettings
 from kadnet.kademlia.revalidation import Ping as PingAction
 from kadnet.kademlia.table import RoutingTable, TableSettings
 from kadnet.overlay.peercache import PeerCache
@@ -46,14 +47,16 @@ class Neighbours:
         *,
         families: Iterable[int],
         settings: TableSettings,
-        acquaintances: AcquaintanceSettings,
+        contact_cache: ContactCacheSettings,
         settle: float,
         ping: Callable[[Contact, int], object],
+        question: Callable[[Contact, int], object],
         within_budget: Callable[[Endpoint, float], bool],
         met: Callable[[], object],
         lonely: Callable[[], object],
     ) -> None:
         """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, and tell us what came.
+        `question(contact, target)`: ask it for the neighbours of a position instead.
 
         `met()` is called for every contact that comes, `lonely()` when the only one left does not answer.
         """
@@ -65,11 +68,13 @@ class Neighbours:
         self._cache = cache
         self._settle = settle
         self._ping = ping
+        self._question = question
+        self._k = settings.k
         self._within_budget = within_budget
         self._met = met
         self._lonely = lonely
         self._tables = {number: RoutingTable(own_id, settings, runtime.rng) for number in families}
-        self._met_before = {number: Acquaintances(acquaintances) for number in self._tables}
+        self._caches = {number: ContactCache(contact_cache) for number in self._tables}
         self._handles: dict[int, Handle[PingAction]] = {
             number: pump.add(table, self._revalidate) for number, table in self._tables.items()
         }
@@ -107,8 +112,18 @@ class Neighbours:
 
     def starts(self, number: int, target: int, count: int) -> list[Contact]:
         """Where a walk of ours begins: with who answered us lately, and while those are few with the table as well."""
-        known = self._met_before[number].closest(target, count, self._now())
+        known = self._caches[number].closest(target, count, self._now())
         return known if len(known) >= count else known + self._tables[number].closest(target, count)
+
+    def near(self, number: int, count: int) -> int:
+        """A distance within which a contact is probably one of the `count` closest to whatever there is: as far as the
+        `count`-th of our own neighbours is from us. 0 while we know fewer of them."""
+        return self._tables[number].radius(count)
+
+    def named(self, contacts: Iterable[Contact], now: float) -> None:
+        """A peer that answered us named these: hearsay, for later walks to start from."""
+        for number, cache in self._caches.items():
+            cache.named((contact for contact in contacts if contact.family == number), now)
 
     def is_far(self, key: int, count: int) -> bool:
         """Whether `count` live contacts are nearer to `key` than we are."""
@@ -143,10 +158,10 @@ class Neighbours:
             if number in self._silent:
                 self._silent.discard(number)
                 self._met()
-            self._met_before[number].answered(contact, now)
+            self._caches[number].answered(contact, now)
             self._changed(number, table.answered(contact, rtt, now), now)
             return
-        self._met_before[number].failed(contact)
+        self._caches[number].failed(contact)
         if contact.id in table:
             self._changed(number, table.withdrew(contact.id, now), now)
 
@@ -154,7 +169,7 @@ class Neighbours:
         """A request of ours to this contact, at this endpoint, was not answered in time."""
         number = contact.family
         table = self._tables[number]
-        self._met_before[number].failed(contact)
+        self._caches[number].failed(contact)
         self._changed(number, table.failed(contact.id, now, endpoint=contact.endpoint), now)
         last = table.get(contact.id)
         if len(table) == 1 and last is not None and last.endpoint == contact.endpoint and number not in self._silent:
@@ -186,7 +201,12 @@ class Neighbours:
         contact, now = action.contact, self._now()
         table = self._tables[contact.family]
         if table.get(contact.id) == contact:
-            self._ping(contact, 3)
+            cache = self._caches[contact.family]
+            target = cache.question(contact, partial(table.radius, self._k), now, self._rng)
+            if target is None:
+                self._ping(contact, 3)
+            else:
+                self._question(contact, target)
         elif self._within_budget(contact.endpoint, now):
             self._ping(contact, 1)  # once: what a stranger's request sets off must not be more than the request was
         else:

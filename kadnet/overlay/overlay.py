@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
@@ -21,16 +20,19 @@ from kadnet.kademlia.buckets import BucketView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import position
 from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.network_size import NetworkSize
 from kadnet.kademlia.rtt import NodeRtt
 from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
-from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, ping
+from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, PingOutcome, ping
 from kadnet.overlay.calls import Asker, Hooks, RpcCounters
 from kadnet.overlay.housekeeping import Housekeeping
 from kadnet.overlay.joining import Joining
+from kadnet.overlay.nearest import Nearest
 from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.peercache import PeerCache
 from kadnet.overlay.peers import ContactBook, PeerBook
 from kadnet.overlay.published import Published
+from kadnet.overlay.putting import Tails
 from kadnet.overlay.responder import Responder, Surroundings
 from kadnet.overlay.rpc import Rpc
 from kadnet.overlay.seeking import Seeker
@@ -45,14 +47,6 @@ from kadnet.transport import Datagrams
 from kadnet.wire import messages
 from kadnet.wire.keys import Key
 from kadnet.wire.records import Parsed
-
-
-class PingOutcome(NamedTuple):
-    """Who answered a ping, where, and in how many seconds."""
-
-    id: bytes
-    endpoint: Endpoint
-    rtt: float
 
 
 @dataclass(slots=True)
@@ -105,14 +99,15 @@ class Overlay:
             PeerCache(peers, tuning.peer_cache, runtime.wall),
             families=[family(socket.local) for socket in sockets],
             settings=table_settings,
-            acquaintances=tuning.acquaintances,
+            contact_cache=tuning.contact_cache,
             settle=tuning.peer_cache.settle,
             ping=self._ping,
+            question=self._question,
             within_budget=lambda source, at: self.rpc.within_budget(source, at),
             met=self._meet,
             lonely=self._lonely,
         )
-        self._contacts = ContactBook(identity.public, tuning.peers)
+        self._contacts = ContactBook(identity.public)
         self.rpc = Rpc(
             identity,
             network,
@@ -152,6 +147,8 @@ class Overlay:
             serves=settings.serves,
             far_count=2 * tuning.table.k,
         )
+        self._size = NetworkSize(tuning.network_size)
+        self._tails = Tails(tuning.max_tails)
         self._means = Means(
             rpc=self.rpc,
             pump=pump,
@@ -159,6 +156,9 @@ class Overlay:
             wall=runtime.wall,
             contacts=self._contacts,
             starts=self.neighbours.starts,
+            near=self.neighbours.near,
+            heard_of=self.neighbours.named,
+            walked=self._size.ended,
             settings=tuning.lookup,
             page_wait=tuning.page_wait,
             page_limit=tuning.page_limit,
@@ -168,7 +168,8 @@ class Overlay:
         )
         self._archive = Archive(
             partial(Walk, self._means),
-            Storing(self.rpc, network),
+            partial(Nearest, self._means),
+            Storing(self.rpc, network, tuning.spread, is_near=self._size.is_among_closest),
             self._store,
             self._published,
             own_id=identity.public,
@@ -179,6 +180,7 @@ class Overlay:
             is_far=self.neighbours.is_far,
             now=now,
             wall=runtime.wall,
+            spawn=self._tails.spawn,
         )
         self._bootstrap = Bootstrap(
             bootstrap,
@@ -252,13 +254,13 @@ class Overlay:
             self._walked(key.hash, outcome.walk, outcome.seconds)
         return outcome
 
-    async def lookup(self, target: bytes) -> LookupOutcome:
-        """Walk to the 32 bytes of a position or key. NotConnected when nobody answered."""
-        return await self.seeker.walk_to(target)
+    async def lookup(self, target: bytes, *, paths: int = 1) -> LookupOutcome:
+        """Walk to the 32 bytes of a position or key; see `Seeker.walk_to`."""
+        return await self.seeker.walk_to(target, paths)
 
-    async def find(self, node_id: bytes) -> Contact | None:
+    async def find(self, node_id: bytes, *, paths: int = 1) -> Contact | None:
         """Where a node can be reached: from the table, else by a walk to its position. None when nobody knows it."""
-        return await self.seeker.find(node_id)
+        return await self.seeker.find(node_id, paths)
 
     async def ping(self, contact: Contact) -> PingOutcome | None:
         """Ask a contact whether it lives. NotConnected once the node has ended."""
@@ -282,6 +284,11 @@ class Overlay:
         """How each bootstrap address fares."""
         return list(self._bootstrap.states)
 
+    def network_size(self) -> int | None:
+        """About how many nodes the overlay has, judged by our own walks; None before there were enough of them."""
+        nodes = self._size.nodes()
+        return None if nodes is None else round(nodes)
+
     def record_counts(self) -> tuple[int, int]:
         """(records held for the overlay, records of our own)."""
         return self._store.count(), self._published.count()
@@ -304,9 +311,11 @@ class Overlay:
                     nursery.start_soon(self.rpc.receive, socket)
                 nursery.start_soon(self._bootstrap.run)
                 nursery.start_soon(self._join)
+                self._tails.begin(nursery)
                 self.housekeeping.begin(nursery)
                 task_status.started()
         finally:
+            self._tails.end()
             self.housekeeping.end()
             self.neighbours.close()
             self._joining.give_up()
@@ -357,6 +366,13 @@ class Overlay:
     def _ping(self, contact: Contact, attempts: int) -> None:
         # The hooks `answered` and `failed` tell the table what became of it.
         self.rpc.ask(contact, messages.Ping, (), _ignore, _ignore, attempts=attempts)
+
+    def _question(self, contact: Contact, target: int) -> None:
+        def named(answer: messages.Nodes, _rtt: float, at: float) -> None:
+            found = self._contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
+            self.neighbours.named(found, at)
+
+        self.rpc.ask(contact, messages.FindNode, (target.to_bytes(32, "big"),), named, _ignore, attempts=3)
 
     def _claimed(self, cookie: bytes, id: bytes, source: Endpoint) -> None:
         self._bootstrap.claimed(cookie, id, source)

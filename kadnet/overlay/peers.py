@@ -7,10 +7,12 @@ its box has opened.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kadnet.bounded import Bounded
-from kadnet.identity.address import Endpoint
+from kadnet.identity.address import Endpoint, pack
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.rtt import RttEstimate
@@ -18,17 +20,17 @@ from kadnet.kademlia.silence import Silence
 from kadnet.overlay.tokens import Issued
 from kadnet.wire.packets import Channel
 
+MAX_CONTACTS = 16_384
+"""Decoded contacts kept, so that an address handed on sixteen times is hashed once: some 6 MB at the very most. All
+nodes of a process share them, since they are facts."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments.
-
-    `max_contacts`: decoded contacts kept, so that an address handed on sixteen times is hashed once.
-    """
+    """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments."""
 
     max_asked: int = 8192
     max_strangers: int = 1024
-    max_contacts: int = 4096
 
 
 class Peer:
@@ -40,6 +42,7 @@ class Peer:
     __slots__ = (
         "channel",
         "contact",
+        "fastest",
         "id",
         "issued",
         "rtt",
@@ -51,6 +54,7 @@ class Peer:
     def __init__(self, id: bytes, channel: Channel) -> None:
         self.id = id
         self.channel = channel
+        self.fastest = math.inf
         self.rtt = RttEstimate()
         self.token = b""
         self.token_at = 0.0
@@ -62,7 +66,8 @@ class Peer:
         """The peer as a contact at `endpoint`; the last one is remembered."""
         contact = self.contact
         if contact is None or contact.endpoint != endpoint:
-            contact = self.contact = Contact(self.id, endpoint)
+            packed = self.id + pack(endpoint)
+            contact = self.contact = _usable(packed) or Contact(self.id, endpoint)
         return contact
 
 
@@ -101,11 +106,10 @@ class PeerBook:
 class ContactBook:
     """Decodes the contacts of an answer, each distinct one once."""
 
-    __slots__ = ("_by_packed", "_own_id")
+    __slots__ = ("_own_id",)
 
-    def __init__(self, own_id: bytes, settings: PeerSettings) -> None:
+    def __init__(self, own_id: bytes) -> None:
         self._own_id = own_id
-        self._by_packed: Bounded[bytes, Contact | None] = Bounded(settings.max_contacts)
 
     def decode(self, contacts4: bytes, contacts6: bytes, giver_scope: int) -> list[Contact]:
         """The usable contacts, in the order given.
@@ -114,18 +118,17 @@ class ContactBook:
         hands it on: a loopback address only from loopback, a private one from the same or a narrower scope.
         """
         found = []
-        known = self._by_packed
+        own_id = self._own_id
         for packed, size in ((contacts4, 38), (contacts6, 50)):
             for start in range(0, len(packed), size):
-                piece = packed[start : start + size]
-                contact = known[piece] if piece in known else self._intern(piece)
-                if contact is not None and contact.scope >= giver_scope:
+                contact = _usable(packed[start : start + size])
+                if contact is not None and contact.scope >= giver_scope and contact.id != own_id:
                     found.append(contact)
         return found
 
-    def _intern(self, piece: bytes) -> Contact | None:
-        contact: Contact | None = Contact.from_packed(piece)
-        if contact is not None and (contact.id == self._own_id or not contact.endpoint.port or contact.scope < 0):
-            contact = None
-        self._by_packed[piece] = contact
-        return contact
+
+@lru_cache(maxsize=MAX_CONTACTS)
+def _usable(packed: bytes) -> Contact | None:
+    """The contact of 38 or 50 packed bytes; None for an address that nobody can have."""
+    contact = Contact.from_packed(packed)
+    return contact if contact.endpoint.port and contact.scope >= 0 else None

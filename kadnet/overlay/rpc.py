@@ -173,6 +173,24 @@ class Rpc:
         peer = self._peers.get(contact.id)
         return self._rtt.timeout(peer.rtt if peer is not None else None)
 
+    def is_near(self, contact: Contact, now: float) -> bool:
+        """Whether this contact once answered so fast that asking a second one beside it gains next to nothing.
+
+        Its fastest answer says how far away it is; the usual one also says how busy we are.
+        """
+        peer = self._peers.get(contact.id)
+        if peer is None or peer.fastest > self._settings.near:
+            return False
+        return not peer.silence.unanswered or now - peer.silence.since <= self._rtt.timeout(peer.rtt)
+
+    def head_start(self, contact: Contact) -> float:
+        """Seconds after which a near contact that was asked alone is in doubt, and the next is asked beside it."""
+        peer = self._peers.get(contact.id)
+        wait = self._rtt.timeout(None if peer is None else peer.rtt)
+        if peer is None or peer.rtt.srtt is None or peer.rtt.rttvar is None:
+            return wait
+        return min(wait, peer.rtt.srtt + max(self._settings.head_start, 4 * peer.rtt.rttvar))
+
     def is_silent(self, contact: Contact, now: float) -> bool:
         """Whether asking this contact again would only waste the time of a walk: see `Silence.lasts`."""
         peer = self._peers.get(contact.id)
@@ -339,6 +357,8 @@ class Rpc:
         rtt = now - sent_at
         peer.silence.answered()
         self._heard_at = now
+        if rtt < peer.fastest:
+            peer.fastest = rtt
         self._rtt.observe(peer.rtt, rtt)
         if isinstance(answer, (Pong, Nodes, Values)):
             peer.token, peer.token_at = answer.token, now

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from kadnet.errors import NotConnected
+from kadnet.errors import InputError, NotConnected
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.disjoint import MAX_PATHS
 from kadnet.kademlia.keyspace import position_bytes
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.neighbours import Neighbours
@@ -42,17 +43,22 @@ class Seeker:
         found = (table.get(node_id) for table in self._neighbours.tables)
         return [contact for contact in found if contact is not None]
 
-    async def find(self, node_id: bytes) -> Contact | None:
-        """Where a node answers: from the table, else by a walk. None when nobody knows it."""
+    async def find(self, node_id: bytes, paths: int = 1) -> Contact | None:
+        """Where a node answers: from the table, else by a walk. None when nobody knows it. `paths`: see `walk_to`."""
+        _check(paths)
         known = self.known(node_id)
         if known:
             return known[0]
-        outcome = await self._go(position_bytes(node_id))
+        outcome = await self._go(position_bytes(node_id), paths=paths)
         return next((contact for contact in outcome.closest if contact.id == node_id), None)
 
-    async def walk_to(self, target: bytes) -> LookupOutcome:
-        """Walk to the 32 bytes of a position or key. NotConnected when nobody answered."""
-        outcome = await self._go(target)
+    async def walk_to(self, target: bytes, paths: int = 1) -> LookupOutcome:
+        """Walk to the 32 bytes of a position or key. NotConnected when nobody answered.
+
+        `paths`: so many walks that share no peer, 1 to 8, against liars; InputError otherwise.
+        """
+        _check(paths)
+        outcome = await self._go(target, paths=paths)
         if not outcome.answers:
             raise NotConnected("nobody could be asked: this node has no live peer")
         return outcome
@@ -75,9 +81,16 @@ class Seeker:
             raise NotConnected("nobody could be asked: this node has no live peer")
         return next((contact for contact in outcome.closest if contact.id == node_id), None)
 
-    async def _go(self, target: bytes, *, named: Callable[[Contact], object] | None = None) -> LookupOutcome:
+    async def _go(
+        self, target: bytes, *, named: Callable[[Contact], object] | None = None, paths: int = 1
+    ) -> LookupOutcome:
         await self._first_join()
         started = self._now()
-        outcome = await self._walk(target, named=named).run()
+        outcome = await self._walk(target, named=named, paths=paths).run()
         self._walked(target, outcome, self._now() - started)
         return outcome
+
+
+def _check(paths: object) -> None:
+    if type(paths) is not int or not 1 <= paths <= MAX_PATHS:
+        raise InputError(f"paths is {paths!r:.20}: a lookup takes 1 to {MAX_PATHS} paths", hint="give 4 against liars")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kadnet.kademlia.acquaintances import AcquaintanceSettings
+from kadnet.kademlia.contact_cache import ContactCacheSettings
 from kadnet.kademlia.lookup import LookupSettings
+from kadnet.kademlia.network_size import NetworkSizeSettings
 from kadnet.kademlia.rtt import RtoSettings
+from kadnet.kademlia.spreading import SpreadSettings
 from kadnet.kademlia.table import TableSettings
 from kadnet.overlay.bootstrap import BootstrapSettings
 from kadnet.overlay.calls import RpcSettings
@@ -71,9 +73,10 @@ class Tuning:
 
     `page_wait`: seconds for which a get waits for further pages of a
     shared key that bring nothing new, once its walk is over; `page_limit`: for all of them, 64 pages at 300 ms each.
-    `max_entries`: of one key that a get keeps, four times what one holder may have. `max_published`: records of
-    our own kept and renewed. `join_pause`: seconds from the first contact to the
-    first walk, in which the others of the list may answer too. `join_again`: seconds until that walk is tried again
+    `max_entries`: of one key that a get keeps, four times what one holder may have. `max_published`: records of our own
+    kept and renewed. `max_tails`: puts under way or finishing behind the back of who asked for them, a dozen requests
+    and some 10 KiB each; one more waits for all of its holders itself. `join_pause`: seconds from the first contact to
+    the first walk, in which the others of the list may answer too. `join_again`: seconds until that walk is tried again
     when nobody answered it; somebody who comes or is back sets it off at once. `get_quorum`: the share of the closest
     whose answers end a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
     """
@@ -86,9 +89,12 @@ class Tuning:
     page_limit: float = 20.0
     max_entries: int = 256
     max_published: int = 100_000
+    max_tails: int = 256
     lookup: LookupSettings = field(default_factory=LookupSettings)
     table: TableSettings = field(default_factory=TableSettings)
-    acquaintances: AcquaintanceSettings = field(default_factory=AcquaintanceSettings)
+    contact_cache: ContactCacheSettings = field(default_factory=ContactCacheSettings)
+    network_size: NetworkSizeSettings = field(default_factory=NetworkSizeSettings)
+    spread: SpreadSettings = field(default_factory=SpreadSettings)
     rto: RtoSettings = field(default_factory=RtoSettings)
     rpc: RpcSettings = field(default_factory=RpcSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)

@@ -100,6 +100,8 @@ class RecordStore:
 
     async def open(self) -> None:
         """Work out what is left of each life after the time the node was down."""
+        if self._database.path is None:  # in memory: it begins empty
+            return
         now, wall = self._now(), self._wall()
         due = now + self._settings.replicate_every * self._rng.uniform(0.1, 1.0)
 

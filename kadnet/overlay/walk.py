@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import trio
 
 from kadnet.errors import Malformed
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.disjoint import DisjointLookup
 from kadnet.kademlia.lookup import Ask, Lookup, LookupOutcome, LookupSettings
 from kadnet.overlay.calls import Call
 from kadnet.overlay.peers import ContactBook
@@ -47,6 +48,9 @@ class Means:
     wall: Callable[[], float]
     contacts: ContactBook
     starts: Callable[[int, int, int], list[Contact]]  # (family, target, count): whom to ask first
+    near: Callable[[int, int], int]  # (family, count): within which distance a contact is one of the closest
+    heard_of: Callable[[list[Contact], float], object]  # told of the contacts that a peer named
+    walked: Callable[[LookupOutcome], object]  # told of every walk that has ended
     settings: LookupSettings
     page_wait: float  # seconds to wait for further pages that bring nothing new, once the walk itself is over
     page_limit: float  # and for all of them
@@ -72,17 +76,21 @@ class Walk:
         seeds: Sequence[Contact] = (),
         max_pages: int = 64,
         named: Callable[[Contact], object] | None = None,
+        replied: Callable[[Contact], object] | None = None,
+        paths: int = 1,
     ) -> None:
         """`k`, `quorum`: as in LookupSettings, whose values they replace here. `seeds`: asked beside the table's.
 
         `max_pages`: answers asked of one holder for one shared key; it holds at most 64 entries. `named(contact)` is
-        told of every contact the walk hears of, before anybody has asked it.
+        told of every contact the walk hears of, before anybody has asked it, `replied(contact)` of each that has
+        answered, after what it brought was looked at. `paths`: above 1, so many disjoint ones.
         """
         self._means = means
         self._key = key
         self._kind = value_kind
         self._max_pages = max_pages
         self._named = named
+        self._tell = replied
         self._done = trio.Event()
         self._calls: dict[bytes, Call] = {}
         self._extra = 0
@@ -99,13 +107,15 @@ class Walk:
             settings = _adapted(settings, k or settings.k, quorum or settings.quorum)
         known = list(seeds)
         # A blob mostly comes from the first who are asked: the others would be looked up and ranked for nothing.
-        starts = messages.MAX_CONTACTS // 2 if value_kind == BLOB else max(settings.k, messages.MAX_CONTACTS)
+        # More than k, for everybody names the same sixteen: with the dead among them a walk would end short of k.
+        starts = messages.MAX_CONTACTS // 2 if value_kind == BLOB else settings.k + messages.MAX_CONTACTS
         for family in self._flags_families:
-            known += means.starts(family, target, starts)
+            known += means.starts(family, target, starts * paths)
         if named is not None:
             for contact in known:
                 named(contact)
-        self._lookup = Lookup(
+        machine: Callable[..., Lookup | DisjointLookup] = Lookup if paths == 1 else partial(DisjointLookup, paths=paths)
+        self._lookup = machine(
             target,
             known,
             settings,
@@ -113,8 +123,16 @@ class Walk:
             timeout=means.rpc.timeout,
             now=means.now(),
             silent=means.rpc.is_silent,  # the dead are handed on for minutes after their end
+            near=self._near(settings.k),
         )
         self._handle = means.pump.add(self, self._perform)
+
+    def _near(self, count: int) -> int:
+        """Whoever is that near is asked at once, but for a blob: the first holder of it ends the walk."""
+        if self._kind == BLOB:
+            return 0
+        known = [self._means.near(family, count) for family in self._flags_families]
+        return min((distance for distance in known if distance), default=0)
 
     async def run(self) -> LookupOutcome:
         """Walk to the end. Cancelling it leaves nothing behind but answers that will be ignored."""
@@ -128,7 +146,15 @@ class Walk:
             if self._page_timer is not None:
                 self._page_timer.cancel()
             self._calls.clear()  # they know this walk: see Handle.stop
-        return self._lookup.outcome()
+        outcome = self._lookup.outcome()
+        self._means.walked(outcome)
+        return outcome
+
+    def known(self) -> list[Contact]:
+        """Who is known near the key by now, asked or not."""
+        means, target = self._means, int.from_bytes(self._key, "big")
+        count = 2 * messages.MAX_CONTACTS
+        return [contact for family in self._flags_families for contact in means.starts(family, target, count)]
 
     def advance(self, now: float) -> tuple[list[Ask], float | None]:
         """The lookup, for the pump; here so that a walk which ends by a timer is noticed like any other."""
@@ -201,11 +227,14 @@ class Walk:
 
     def _replied(self, contact: Contact, answer: Nodes | Values, now: float) -> None:
         found = self._means.contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
+        self._means.heard_of(found, now)
         if self._named is not None:
             for each in found:
                 self._named(each)
         self._lookup.on_reply(contact.id, found, now, contact)
         self._advance()
+        if self._tell is not None and not self._done.is_set():
+            self._tell(contact)
 
     def _next_page(self, contact: Contact, after: bytes, left: int) -> None:
         """Ask on, of every holder by itself: what one leaves out another may have."""

@@ -13,7 +13,10 @@ class PingRequest:
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
+    """`paths`: so many walks, 1 to 8, that share no node."""
+
     target: str
+    paths: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class BootstrapState:
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a node fares. `uptime` seconds; `records` held for the overlay, `published` its own; `counters` by room.
-    `messages` received and kept; `queued`: sent from here and not delivered yet."""
+    `messages` received and kept; `queued`: sent from here and not delivered yet. `network_size`: about how many nodes
+    the overlay has, null until enough walks were made to tell."""
 
     id: str
     address: str
@@ -48,6 +52,7 @@ class Status:
     counters: dict[str, Any]
     messages: int = 0
     queued: int = 0
+    network_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,11 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One peer of a walk. `hop` 1 was known beforehand; `brought`: contacts new to the walk that it named."""
+    """One peer of a walk. `hop` 1 was known beforehand; `brought`: contacts new to the walk that it named.
+
+    `via`: the ID of the peer that named it first, null for who was known beforehand. `shared_bits`: leading bits that
+    it shares with the target.
+    """
 
     hop: int
     id: str
@@ -107,6 +116,8 @@ class Query:
     rtt_ms: float | None
     state: str
     brought: int
+    via: str | None = None
+    shared_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_outwards_all_works_and_inwards_only_what_was_opened_from_inside(seed: i
                 for put in before:
                     assert await values(each, put.key) == [put.value], f"{each.name} did not find {put}"
                 outcome = await each.node.put(f"from {each.name}", b"hello")
-                assert outcome.replicas >= OUTSIDE - 1
+                assert outcome.replicas >= min(OUTSIDE - 1, 12)
                 assert await values(friend, outcome.key) == await values(stranger, outcome.key) == [b"hello"]
                 assert (await each.node.send(friend.node.id, f"it is {each.name}")).state == "delivered"
                 assert await friend.node.request(each.node.id, "echo", b"x") == b"x", "over the link from inside"
@@ -67,7 +67,7 @@ def test_a_box_that_forgets_everything_holds_nobody_up(seed: int) -> None:
             for each in inside:
                 start = world.now()
                 outcome = await each.node.put(f"from {each.name}", b"still here")
-                assert outcome.replicas >= OUTSIDE - 1
+                assert outcome.replicas >= min(OUTSIDE - 1, 12)
                 assert world.now() - start < 2
                 for other in world.nodes.values():
                     assert await values(other, outcome.key) == [b"still here"]

@@ -21,7 +21,7 @@ async def put_short(world: World, name: str) -> Key:
     """An entry of ten minutes."""
     node = world[name].node
     outcome = await node.put(Key.owned(node.id, "note"), name.encode(), ttl=LEASE)
-    assert outcome.replicas == 16
+    assert outcome.replicas >= 12
     return outcome.key
 
 
@@ -70,7 +70,7 @@ def test_a_node_that_slept_for_an_hour_is_in_again_at_once(seed: int) -> None:
             world.jump(sleeper.name, monotonic=HOUR)
             await friend.node.post(sleeper.node.id, "are you there?")
             await sleeper.node.post(friend.node.id, "good morning")
-            assert (await sleeper.node.put("awake", b"yes")).replicas == 16
+            assert (await sleeper.node.put("awake", b"yes")).replicas >= 12
             await run_until(lambda: len(sleeper.node.inbox()) == 1 and len(friend.node.inbox()) == 2, 8)
             await trio.sleep(60)
             assert len(sleeper.node.peers()) == known

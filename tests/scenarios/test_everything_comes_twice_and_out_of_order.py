@@ -21,7 +21,7 @@ async def write_and_read(world: World) -> None:
     for version in range(1, VERSIONS + 1):
         outcome = await writer.node.put(key, f"version {version}".encode())
         assert outcome.seq == version
-        assert outcome.replicas == 16
+        assert 12 <= outcome.replicas <= 16
         for each in readers:
             seen[each.name] += [entry.seq or 0 for entry in await each.node.get(key)]
     assert all(seqs == list(range(1, VERSIONS + 1)) for seqs in seen.values()), seen
@@ -35,7 +35,7 @@ def test_records_are_right_and_messages_come_once_and_in_order(seed: int) -> Non
                 publisher, *readers = (world[name] for name in world.random_names(3))
                 outcome = await publisher.node.put(f"name {number}", b"value %d" % number)
                 holders = sum(each.holds(outcome.key) for each in world.nodes.values())
-                assert 16 == outcome.replicas <= holders, "each holder has acknowledged it once"
+                assert 12 <= outcome.replicas <= holders, "each holder has acknowledged it once"
                 for each in readers:
                     assert await values(each, outcome.key) == [b"value %d" % number]
             await write_and_read(world)

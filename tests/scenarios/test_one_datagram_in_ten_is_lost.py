@@ -5,8 +5,10 @@ Every put reaches nearly all of its holders, because what is lost is sent again.
 
 from __future__ import annotations
 
+import trio
+
 from kadnet.lab import NetworkOptions, open_world, run
-from tests.scenarios.helpers import put_some, strangers_to, values
+from tests.scenarios.helpers import holds, put_some, strangers_to, values
 
 NODES, RECORDS, READERS = 28, 18, 4
 SLOW = 1.5
@@ -18,7 +20,8 @@ def test_nodes_join_and_records_are_stored_and_found(seed: int) -> None:
         async with open_world(seed=seed, options=NetworkOptions(loss=0.1)) as world:
             await world.grow(NODES, timeout=60)
             puts = await put_some(world, RECORDS)
-            stored = sum(put.replicas for put in puts) / (16 * RECORDS)
+            await trio.sleep(5)
+            stored = sum(holds(each, put.key) for put in puts for each in world.nodes.values()) / (16 * RECORDS)
             assert stored > 0.95, f"only {stored:.0%} of the copies were stored"
             for put in puts:
                 assert put.replicas >= 12

@@ -21,7 +21,7 @@ from kadnet.wire.packets import MAGIC, SEALED, Channel
 from tests.scenarios.helpers import put_some, values
 
 AMOUNT, AT_ONCE, PAUSE = 5000, 50, 0.1  # a thousand datagrams a second, for ten seconds
-BOUNDS = PeerSettings(max_asked=200, max_strangers=64, max_contacts=200)
+BOUNDS = PeerSettings(max_asked=200, max_strangers=64)
 
 
 def noise(rng: random.Random) -> bytes:
@@ -84,7 +84,6 @@ def test_it_serves_on_and_everything_it_keeps_is_bounded(seed: int, monkeypatch:
             assert rpc.open_calls < 100
             assert len(rpc._peers) <= BOUNDS.max_asked + BOUNDS.max_strangers
             assert len(rpc._peers._strangers) <= BOUNDS.max_strangers
-            assert len(overlay._contacts._by_packed) <= BOUNDS.max_contacts
             assert len(target.node.peers()) <= 15, "nobody who never answered stands in a table"
             before = counters.datagrams_out
             await trio.sleep(60)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.processes import Running, Town, kadnet, town, until
+from tests.system.processes import Running, Town, kadnet, refused, town, until
 
 NODES = 12
 REPLICAS = 4
@@ -146,13 +146,53 @@ def test_a_lookup_shows_each_query_and_a_ping_each_node(nodes: list[Running]) ->
     walked = asker.json("lookup", target.id)
     assert walked["closest"][0]["id"] == target.id
     assert walked["queries"] == len(walked["trace"]) > 0
+    assert next(query for query in walked["trace"] if query["id"] == target.id)["shared_bits"] == 256
+    known = {query["id"] for query in walked["trace"]}
+    assert all(query["via"] in known if query["hop"] > 1 else query["via"] is None for query in walked["trace"])
     shown = asker("lookup", target.id, "--trace").out.splitlines()
-    assert shown[0].split()[:3] == ["hop", "id", "address"]
-    assert any(target.id[:8] in line for line in shown[1:])
+    assert shown[0].split()[:3] == ["id", "address", "asked"]
+    assert any(target.id[:8] in line and line.endswith("#1") for line in shown[1:])
+    assert shown[-1].startswith("ended: ")
     for who in (target.id, target.host_port, target.address):
         pong = asker.json("ping", who)
         assert (pong["id"], pong["address"]) == (target.id, target.address)
-    assert sum(len(bucket["entries"]) for bucket in asker.json("table")) == asker.status()["peers"]
+
+
+def test_the_table_shows_every_live_contact_in_its_bucket(nodes: list[Running]) -> None:
+    asker = nodes[2]
+    buckets = asker.json("table")
+    assert sum(len(bucket["entries"]) for bucket in buckets) == asker.status()["peers"]
+    shown = asker("table").out
+    for entry in (entry for bucket in buckets for entry in bucket["entries"]):
+        assert f" {entry['id'][:8]}  {entry['address'].rpartition('@')[2]}" in shown
+    assert shown.splitlines()[-1].startswith(f"{NODES - 1} nodes in {len(buckets)} buckets")
+
+
+def test_a_lookup_on_several_paths_asks_nobody_twice(nodes: list[Running]) -> None:
+    asker, target = nodes[3], nodes[8]
+    walked = asker.json("lookup", target.id, "--paths", "3")
+    assert walked["closest"][0]["id"] == target.id
+    asked_ones = [query["id"] for query in walked["trace"]]
+    assert len(asked_ones) == len(set(asked_ones)) > 0
+    assert target.id[:8] in asker("lookup", target.id, "--paths", "3", "--trace").out
+    for wrong in ("0", "9"):
+        refused(asker("lookup", target.id, "--paths", wrong), "1 to 8 paths")
+
+
+def test_status_tells_the_size_of_the_network_once_enough_walks_were_made(nodes: list[Running]) -> None:
+    asker = nodes[4]
+
+    words = iter(range(12))
+
+    def told() -> int | None:
+        asker("lookup", f"word-{next(words)}")
+        found: int | None = asker.status()["network_size"]
+        return found
+
+    size = until(told, 12)
+    assert size is not None
+    assert NODES / 3 <= size <= NODES * 3
+    assert f"about {size} nodes" in asker("status").out
 
 
 def test_what_nobody_put_is_not_found_and_said_in_json_too(nodes: list[Running]) -> None:

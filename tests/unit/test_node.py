@@ -106,6 +106,28 @@ async def test_a_contacts_name_is_a_target_of_a_lookup() -> None:
         assert (await alice.lookup("bob")).target == int.from_bytes(position_bytes(bob.id), "big")
 
 
+@on_virtual_time
+async def test_a_lookup_over_several_paths_asks_far_more_and_finds_the_same() -> None:
+    async with open_world(seed=1) as world:
+        node = (await world.grow(24))[3].node
+        target = bytes(32)
+        single = await node.lookup(target)
+        several = await node.lookup(target, paths=4)
+        assert several.closest == single.closest
+        assert several.queries == several.answers == 23
+        assert single.queries < 20
+
+
+@pytest.mark.parametrize("paths", [0, 9, -1, True, 1.5, "2"])
+@on_virtual_time
+async def test_a_lookup_takes_one_to_eight_paths(paths: object) -> None:
+    async with open_world(seed=1) as world:
+        node = (await world.grow(2))[0].node
+        for verb in (node.lookup(bytes(32), paths=paths), node.find(world["n1"].node.id, paths=paths)):  # type: ignore[arg-type]  # the wrong ones
+            with pytest.raises(InputError, match=r"takes 1 to 8 paths"):
+                await verb
+
+
 async def test_a_program_hears_of_a_failed_handler_in_pythons_log(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_peer: bytes, _body: bytes) -> bytes:
         raise RuntimeError("boom")

@@ -80,7 +80,8 @@ def no_header(path: Path) -> None:
 
 
 def torn(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:4096] + random.Random(7).randbytes(path.stat().st_size - 4096))
+    page = storage.StorageSettings().page_size
+    path.write_bytes(path.read_bytes()[:page] + random.Random(7).randbytes(path.stat().st_size - page))
     wal = Path(f"{path}-wal")
     wal.write_bytes(wal.read_bytes()[:32])  # what would have made it whole again is gone too
 

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from kadnet.cli.render import columns
+from kadnet.cli.page import columns
 
 if TYPE_CHECKING:
     from kadnet.lab.model import Plan, Report, Sample

@@ -31,10 +31,11 @@ def written(plan: Plan, strategy: str) -> str:
 
 def report_of(plan: Plan, found: dict[str, Any]) -> Report:
     """The report that a worker wrote, to the last digit."""
-    from kadnet.lab.model import Report, Sample
+    from kadnet.lab.model import PutSample, Report, Sample
 
     samples = tuple(Sample(*row) for row in found.pop("samples"))
-    return Report(plan=plan, samples=samples, **found)
+    puts = tuple(PutSample(*row) for row in found.pop("puts"))
+    return Report(plan=plan, samples=samples, puts=puts, size_estimates=tuple(found.pop("size_estimates")), **found)
 
 
 def _shown(report: Report) -> dict[str, Any]:
@@ -45,6 +46,9 @@ def _shown(report: Report) -> dict[str, Any]:
         "joins": report.joins,
         "build_messages": report.build_messages,
         "complete": report.complete,
+        "puts": [dataclasses.astuple(put) for put in report.puts],
+        "size_estimates": report.size_estimates,
+        "k": report.k,
     }
 
 

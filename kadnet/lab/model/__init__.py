@@ -10,7 +10,19 @@ settings of `kadnet.overlay`. Controls in the same world show what is gained.
 from __future__ import annotations
 
 from kadnet.lab.model.plan import Plan
+from kadnet.lab.model.putting import PutSample
 from kadnet.lab.model.report import Report, Sample, mean, quantile, summary
 from kadnet.lab.model.simulation import STRATEGIES, Simulation, bytes_needed
 
-__all__ = ["STRATEGIES", "Plan", "Report", "Sample", "Simulation", "bytes_needed", "mean", "quantile", "summary"]
+__all__ = [
+    "STRATEGIES",
+    "Plan",
+    "PutSample",
+    "Report",
+    "Sample",
+    "Simulation",
+    "bytes_needed",
+    "mean",
+    "quantile",
+    "summary",
+]

@@ -1,4 +1,4 @@
-"""A node of ours in the model: the shipped table, acquaintances, timers and lookup, on the model's heap.
+"""A node of ours in the model: the shipped table, contact cache, timers and lookup, on the model's heap.
 
 What decides is imported from `kadnet.kademlia` and the settings are those that ship; here is only what carries a
 request there and an answer back, as `overlay.rpc`, `overlay.neighbours` and `overlay.walk` do it with sockets: one
@@ -12,17 +12,19 @@ from random import Random
 from typing import cast
 
 from kadnet.bounded import Bounded
-from kadnet.kademlia.acquaintances import Acquaintances
 from kadnet.kademlia.buckets import UNSCHEDULED
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.contact_cache import ContactCache
 from kadnet.kademlia.keyspace import random_in_bucket
+from kadnet.kademlia.network_size import NetworkSize
 from kadnet.kademlia.rtt import NodeRtt
 from kadnet.kademlia.table import RoutingTable
 from kadnet.lab.latency import Place
 from kadnet.lab.model.joining import knock, walk_to_all
+from kadnet.lab.model.putting import Putting
 from kadnet.lab.model.request import Call, Known
 from kadnet.lab.model.walk import Walk
-from kadnet.lab.model.world import Finding, World
+from kadnet.lab.model.world import Finding, Put, World
 from kadnet.overlay.settings import Tuning
 from kadnet.wire.messages import MAX_CONTACTS
 
@@ -31,7 +33,7 @@ class Node:
     """One node of ours."""
 
     __slots__ = (
-        "_acquaintances", "_armed", "_known", "_rng", "alive", "contact", "heard_at", "held", "place", "rtt", "table",
+        "_armed", "_known", "_rng", "alive", "cache", "contact", "heard_at", "held", "place", "rtt", "size", "table",
         "tuning", "world",
     )  # fmt: skip
 
@@ -44,8 +46,9 @@ class Node:
         self.held: set[int] = set()
         self._rng = Random(f"kadnet model {world.seed} {name}")
         self.table = RoutingTable(contact.id, tuning.table, self._rng)
-        self._acquaintances = Acquaintances(tuning.acquaintances)
+        self.cache = ContactCache(tuning.contact_cache)
         self.rtt = NodeRtt(tuning.rto)
+        self.size = NetworkSize(tuning.network_size)
         # Nobody is renewed in it by being asked: few worlds have so many nodes, and it would cost every request.
         self._known: Bounded[bytes, Known] = Bounded(tuning.peers.max_asked)
         self.heard_at = 0.0
@@ -68,19 +71,19 @@ class Node:
             self.join(doors, joined)
 
     def forget(self) -> None:
-        del self.table, self._acquaintances, self._known, self._rng
+        del self.table, self.cache, self._known, self._rng
         self.held = set()
 
     def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
         Walk(self, key, ended).advance()
 
-    def put(self, key: int, done: Callable[[], object]) -> None:
-        def store(found: Finding) -> None:
-            for contact in found.closest():
-                self.ask(contact, key, None, None, attempts=3, store=True)
-            done()
+    def put(self, key: int, done: Callable[[], object]) -> Put:
+        putting = Putting(self, key, done)
+        putting.begin()
+        return putting
 
-        Walk(self, key, store).advance()
+    def network_size(self) -> float | None:
+        return self.size.nodes()
 
     # Upkeep.
 
@@ -112,10 +115,17 @@ class Node:
         for ping in pings:
             contact = ping.contact
             stands = self.table.get(contact.id)
-            self.ask(contact, None, None, None, attempts=3 if stands is contact or stands == contact else 1)
+            if stands is contact or stands == contact:
+                target = self.cache.question(contact, self.near, engine.now, self._rng)
+                self.ask(contact, target, None if target is None else self._named, None, attempts=3)
+            else:
+                self.ask(contact, None, None, None)
         if wake_at is not None and wake_at != self._armed:
             self._armed = wake_at
             engine.at(wake_at, self._wake, wake_at)
+
+    def _named(self, contacts: list[Contact], _holds: bool, now: float) -> None:
+        self.cache.named(contacts, now)
 
     def _wake(self, armed: float) -> None:
         if armed == self._armed and self.alive:
@@ -170,22 +180,26 @@ class Node:
 
     def met(self, contact: Contact, rtt: float, now: float) -> None:
         """`contact` answered us."""
-        self._acquaintances.answered(contact, now)
+        self.cache.answered(contact, now)
         kind = self.table.answered(contact, rtt, now).kind
         if kind not in UNSCHEDULED:
             self._revalidate()
 
     def missed(self, contact: Contact) -> None:
         """`contact` did not answer us."""
-        self._acquaintances.failed(contact)
+        self.cache.failed(contact)
         now = self.world.engine.now
         if self.table.failed(contact.id, now, endpoint=contact.endpoint).kind not in UNSCHEDULED:
             self._revalidate()
 
     def starts(self, key: int, count: int) -> list[Contact]:
         """Where a walk begins: see `Neighbours.starts`."""
-        known = self._acquaintances.closest(key, count, self.world.engine.now)
+        known = self.cache.closest(key, count, self.world.engine.now)
         return known if len(known) >= count else known + self.table.closest(key, count)
+
+    def near(self) -> int:
+        """A distance within which a contact is probably one of the k closest: see `Neighbours.near`."""
+        return self.table.radius(self.tuning.lookup.k)
 
     def timeout(self, contact: Contact) -> float:
         """Seconds in which an answer of this contact is to be expected."""

@@ -24,8 +24,11 @@ class Plan:
     leaves); who leaves is replaced by a newcomer, and the lookups come after `settle` seconds of it. Who waits for one
     of the lookups leaves when it has ended, not before. `pace`: seconds from one join to the next. `lookup_pace`: from
     one lookup to the next, so short that upkeep does not find the dead meanwhile; the lookups themselves do, so with
-    more of them than nodes the last ones meet fewer dead than the first. `acquaintances`: how many contacts beside the
-    table a node remembers (None: what ships).
+    more of them than nodes the last ones meet fewer dead than the first. `cached`: how many contacts beside the
+    table a node remembers (None: what ships). `warm`: so many of the nodes, the last ones to come, remember as many as
+    ship, do all the lookups, and while the overlay is left to itself each of them looks up a place of chance every
+    `traffic` seconds (0: anybody does the lookups, and nobody any before). `puts`: so many of new values are timed
+    after the lookups, at their pace; then some nodes judge how many there are.
     """
 
     nodes: int = 1000
@@ -39,7 +42,10 @@ class Plan:
     pace: float = 0.1
     settle: float | None = None
     lookup_pace: float = 0.05
-    acquaintances: int | None = None
+    cached: int | None = None
+    warm: int = 0
+    traffic: float = 60.0
+    puts: int = 0
 
     def __post_init__(self) -> None:
         if self.nodes < 2:
@@ -57,7 +63,13 @@ class Plan:
             raise InputError(f"a median session of {self.churn:g} s cannot be", hint="choose at least a second")
         if self.sessions not in ("exponential", "weibull"):
             raise InputError(f"sessions are exponential or weibull, not {self.sessions}")
-        if self.pace <= 0 or self.lookup_pace <= 0:
+        if self.puts < 0:
+            raise InputError(f"{self.puts} puts cannot be", hint="choose 0 or more")
+        if not 0 <= self.warm <= self.nodes:
+            raise InputError(f"{self.warm} of {self.nodes} nodes cannot be warm", hint=f"choose 0 to {self.nodes}")
+        if self.warm and self.churn is not None:
+            raise InputError("warm nodes stay, and under churn nobody does", hint="leave out one of the two")
+        if self.pace <= 0 or self.lookup_pace <= 0 or self.traffic <= 0:
             raise InputError("joins and lookups need some time between them", hint="choose a pace above 0 s")
 
     @property

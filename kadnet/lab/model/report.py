@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kadnet.lab.model.plan import Plan
+from kadnet.lab.model.putting import PutSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Report:
     """One strategy in one world. `median_rtt` in seconds; `joins` with those of churn; `build_messages`: requests sent
-    until the lookups began; `complete`: all that the plan asks for was done."""
+    until the lookups began; `complete`: all that the plan asks for was done; `k`: how many copies a put makes;
+    `size_estimates`: for how many nodes some of them hold the network after 16 lookups each, as a part of how many
+    there are."""
 
     strategy: str
     plan: Plan
@@ -39,6 +42,9 @@ class Report:
     joins: int
     build_messages: int
     complete: bool
+    puts: tuple[PutSample, ...] = ()
+    size_estimates: tuple[float, ...] = ()
+    k: int = 1
 
 
 def quantile(values: Iterable[float], part: float) -> float:
@@ -76,4 +82,20 @@ def summary(report: Report) -> dict[str, float]:
     figures["hops"] = mean(sample.hops for sample in samples if sample.hops is not None)
     figures["success"] = mean(sample.first is not None for sample in samples)
     figures["recall"] = mean(sample.recall for sample in samples)
+    if report.puts:
+        figures |= _of_puts(report)
     return figures
+
+
+def _of_puts(report: Report) -> dict[str, float]:
+    """A put that did not return is infinitely late. `put_replicas`: copies with the k closest, as a part of k."""
+    done = [math.inf if put.done is None else put.done for put in report.puts]
+    errors = [abs(estimate - 1.0) for estimate in report.size_estimates]
+    return {
+        "put_p50": quantile(done, 0.5),
+        "put_p95": quantile(done, 0.95),
+        "put_replicas": mean(put.replicas_after_5s for put in report.puts) / report.k,
+        "put_messages": mean(put.messages for put in report.puts),
+        "size_error_p50": quantile(errors, 0.5),
+        "size_error_p95": quantile(errors, 0.95),
+    }

@@ -22,6 +22,7 @@ from typing import Final
 from kadnet.errors import InputError
 from kadnet.lab.model.node import Node
 from kadnet.lab.model.plan import Plan
+from kadnet.lab.model.putting import TimedPuts
 from kadnet.lab.model.report import Report, Sample
 from kadnet.lab.model.textbook import Textbook
 from kadnet.lab.model.textbook_table import TextbookSettings
@@ -97,9 +98,12 @@ class Simulation:
         chosen = _strategy(strategy)
         if strategy == "kadnet":
             ours = tuning or Tuning()
-            if plan.acquaintances is not None:
-                ours = replace(ours, acquaintances=replace(ours.acquaintances, max_contacts=plan.acquaintances))
+            self._make_warm = _kadnet(ours)
+            if plan.cached is not None:
+                ours = replace(ours, contact_cache=replace(ours.contact_cache, max_contacts=plan.cached))
             chosen = replace(chosen, k=ours.lookup.k, make=_kadnet(ours))
+        else:
+            self._make_warm = chosen.make
         self._strategy = chosen
         self._name = strategy
         self.plan = plan
@@ -107,6 +111,8 @@ class Simulation:
         self.samples: list[Sample] = []
         self._joins = 0
         self._joined = 0
+        self._warm: list[Actor] = []
+        self._puts = TimedPuts(self.world, plan.seed, chosen.k)
         self._keys = [self.world.rng.getrandbits(256) for _ in range(plan.lookups)]
         self._build_messages = 0
         self._waiting: Counter[bytes] = Counter()  # lookups of ours that each asker has under way, by its ID
@@ -116,6 +122,19 @@ class Simulation:
         """Do all of it. `progress(phase, done, total)` is called often; what it raises ends the run."""
         with _seldom_swept():
             self._join_all(progress)
+            self._settle(progress)
+            self._look_up(progress)
+            if self.plan.puts:
+                self._put_timed(progress)
+        return self.report()
+
+    def go_on(self, settle: float, lookups: int, progress: Progress) -> Report:
+        """After `run`: leave them to themselves for `settle` seconds more, then as many lookups of new values. A report
+        of these alone. So a network is built once and seen twice: soon after the joins, and warm."""
+        self.plan = replace(self.plan, settle=settle, lookups=lookups)
+        self._keys = [self.world.rng.getrandbits(256) for _ in range(lookups)]
+        self.samples = []
+        with _seldom_swept():
             self._settle(progress)
             self._look_up(progress)
         return self.report()
@@ -129,7 +148,10 @@ class Simulation:
             tuple(self.samples),
             self._joins,
             self._build_messages,
-            complete=len(self.samples) >= self.plan.lookups,
+            complete=len(self.samples) >= self.plan.lookups and len(self._puts.samples) >= self.plan.puts,
+            puts=self._puts.samples,
+            size_estimates=tuple(self._puts.size_estimates),
+            k=self._strategy.k,
         )
 
     # Joining.
@@ -159,8 +181,12 @@ class Simulation:
         doors = [actor.contact for actor in world.living[:_DOORS]]
         number = self._joins
         self._joins += 1
-        actor = self._strategy.make(world, f"n{number}", world.contact(number))
+        is_warm = 0 <= number - (self.plan.nodes - self.plan.warm) < self.plan.warm
+        make = self._make_warm if is_warm else self._strategy.make
+        actor = make(world, f"n{number}", world.contact(number))
         world.add(actor)
+        if is_warm:
+            self._warm.append(actor)
         if doors:
             actor.join(doors, self._has_joined)
         else:
@@ -197,10 +223,31 @@ class Simulation:
         start, length = engine.now, plan.settling
         for key in self._keys:
             engine.at(start + length * world.rng.uniform(0.2, 0.5), self._put, key)
+        for actor in self._warm:
+            engine.at(start + plan.traffic * world.rng.random(), self._live, actor, start + length)
         while engine.now < start + length:
             for _ in self._bits(min(engine.now + _STEP, start + length)):
                 progress("settle", int(engine.now - start), int(length))
         self._build_messages = world.messages
+
+    def _live(self, actor: Actor, until: float) -> None:
+        """What a node does that is in use: a lookup now and then."""
+        world = self.world
+        if actor.alive and world.engine.now < until:
+            actor.walk(world.rng.getrandbits(256), _nothing)
+            world.engine.at(world.engine.now + self.plan.traffic, self._live, actor, until)
+
+    def _put_timed(self, progress: Progress) -> None:
+        """The timed puts, and then the judgement of the network's size, which rests on lookups of its own."""
+        plan, engine, puts = self.plan, self.world.engine, self._puts
+        puts.begin(plan.puts, plan.lookup_pace)
+        for begin in (None, puts.measure):
+            if begin is not None:
+                begin()
+            end = engine.now + plan.puts * plan.lookup_pace + _LONGEST_LOOKUP
+            while puts.open and engine.now < end:
+                for _ in self._bits(engine.now + _STEP):
+                    progress("put", len(puts.samples), plan.puts)
 
     def _put(self, key: int) -> None:
         writer = self.world.rng.choice(self.world.living)
@@ -231,7 +278,7 @@ class Simulation:
 
     def _asker(self, key: int) -> Actor:
         """Who looks it up: of an order of chance, the same for every strategy, the first who does not hold it."""
-        living = self.world.living
+        living = [actor for actor in self._warm if actor.alive] or self.world.living
         chance = Random(f"kadnet model asker {self.plan.seed} {key}")
         for _ in range(_TRIES):
             asker = chance.choice(living)
@@ -263,5 +310,5 @@ def _seldom_swept() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _nothing() -> None:
-    """Whether a value was stored is seen when it is looked up."""
+def _nothing(*_outcome: object) -> None:
+    """Whether a value was stored is seen when it is looked up; what other traffic finds, nobody asks."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from kadnet.kademlia.contact import Contact
@@ -18,7 +19,7 @@ from kadnet.kademlia.keyspace import random_in_bucket
 from kadnet.lab.latency import Place
 from kadnet.lab.model.joining import knock, walk_to_all
 from kadnet.lab.model.textbook_table import TextbookSettings, TextbookTable
-from kadnet.lab.model.world import Finding, World
+from kadnet.lab.model.world import Finding, Put, World
 
 
 class RoundWalk:
@@ -109,6 +110,36 @@ class RoundWalk:
         self._ended(self)
 
 
+class RoundPut:
+    """One put: a walk, then a STORE to each of the closest, and the answers of all are waited for."""
+
+    __slots__ = ("_done", "_left", "_node", "_walk", "messages")
+
+    def __init__(self, node: Textbook, key: int, done: Callable[[], object]) -> None:
+        self._node = node
+        self._done = done
+        self._left = 0
+        self._walk = RoundWalk(node, key, partial(self._store, key))
+        self.messages = 0
+
+    def begin(self) -> None:
+        self._walk.begin()
+
+    def _store(self, key: int, found: Finding) -> None:
+        closest = found.closest()
+        self._left = len(closest)
+        self.messages = found.messages + len(closest)
+        for contact in closest:
+            self._node.ask(contact, key, self._one_less, self._one_less, store=True)
+        if not closest:
+            self._done()
+
+    def _one_less(self, *_answer: object) -> None:
+        self._left -= 1
+        if not self._left:
+            self._done()
+
+
 class Textbook:
     """A node of the control."""
 
@@ -147,13 +178,13 @@ class Textbook:
             self.table.looked_up(self.table.index(key), self.world.engine.now)
         RoundWalk(self, key, ended).begin()
 
-    def put(self, key: int, done: Callable[[], object]) -> None:
-        def store(found: Finding) -> None:
-            for contact in found.closest():
-                self.ask(contact, key, None, None, store=True)
-            done()
+    def put(self, key: int, done: Callable[[], object]) -> Put:
+        put = RoundPut(self, key, done)
+        put.begin()
+        return put
 
-        self.walk(key, store)
+    def network_size(self) -> None:
+        """The paper does not judge it."""
 
     def ask(
         self,

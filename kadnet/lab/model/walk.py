@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import Lookup
+from kadnet.kademlia.lookup import NOBODY_LEFT, Lookup
 from kadnet.lab.model.request import Call
 from kadnet.lab.model.world import Finding
 from kadnet.wire.messages import MAX_CONTACTS
@@ -36,9 +36,16 @@ class Walk:
         self.hops: int | None = None
         self.messages = 0
         settings = node.tuning.lookup
-        starts = node.starts(key, max(settings.k, MAX_CONTACTS))
+        starts = node.starts(key, settings.k + MAX_CONTACTS)
         self._lookup = Lookup(
-            key, starts, settings, own_id=node.contact.id, timeout=node.timeout, now=now, silent=node.is_silent
+            key,
+            starts,
+            settings,
+            own_id=node.contact.id,
+            timeout=node.timeout,
+            now=now,
+            silent=node.is_silent,
+            near=node.near(),
         )
 
     def closest(self) -> list[Contact]:
@@ -77,6 +84,7 @@ class Walk:
             if holds and self.first is None:
                 self.first = now - self._started
                 self._holder = contact.id
+            node.cache.named(contacts, now)
             lookup.on_reply(contact.id, contacts, now, contact)
             self.advance()
 
@@ -95,5 +103,6 @@ class Walk:
             trace = self._lookup.outcome().trace
             self.hops = next(query.hop for query in trace if query.contact.id == self._holder)
         self._calls.clear()
+        self._node.size.walked(self._key, self.closest(), everybody=self._lookup.reason == NOBODY_LEFT)
         if self._ended is not None:
             self._ended(self)

@@ -33,6 +33,15 @@ class Finding(Protocol):
         ...
 
 
+class Put(Protocol):
+    """A put under way."""
+
+    @property
+    def messages(self) -> int:
+        """Requests sent for it so far, repeated ones included."""
+        ...
+
+
 class Actor(Protocol):
     """One node, whatever its strategy. It is told of its death by `alive` alone: nobody does anything after it."""
 
@@ -53,8 +62,12 @@ class Actor(Protocol):
         """Look for the value under `key`, and on to the k closest nodes; then `ended`."""
         ...
 
-    def put(self, key: int, done: Callable[[], object]) -> None:
-        """Store a value with the closest nodes."""
+    def put(self, key: int, done: Callable[[], object]) -> Put:
+        """Store a value with the closest nodes; `done()` when whoever asked for it need wait no longer."""
+        ...
+
+    def network_size(self) -> float | None:
+        """How many nodes it thinks there are; None where it does not judge that."""
         ...
 
 

@@ -11,12 +11,14 @@ from kadnet.cli.main import kadnet
 from kadnet.runtime import real_runtime
 
 
-def typed(*words: str, data_dir: Path | None = None, stdin: bytes | IO[bytes] | None = None) -> Result:
-    """What `kadnet WORDS` does."""
+def typed(
+    *words: str, data_dir: Path | None = None, stdin: bytes | IO[bytes] | None = None, encoding: str = "utf-8"
+) -> Result:
+    """What `kadnet WORDS` does, on a terminal of that encoding."""
     before = () if data_dir is None else ("--data-dir", str(data_dir))
-    return CliRunner().invoke(kadnet, [*before, *words], input=stdin)
+    return CliRunner(charset=encoding).invoke(kadnet, [*before, *words], input=stdin)
 
 
-async def asked(data_dir: Path, *words: str, stdin: bytes | IO[bytes] | None = None) -> Result:
+async def asked(data_dir: Path, *words: str, stdin: bytes | IO[bytes] | None = None, encoding: str = "utf-8") -> Result:
     """The same beside a running loop."""
-    return await real_runtime().offload(lambda: typed(*words, data_dir=data_dir, stdin=stdin))
+    return await real_runtime().offload(lambda: typed(*words, data_dir=data_dir, stdin=stdin, encoding=encoding))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from kadnet.errors import PeerUnreachable
 from kadnet.identity import nodeid
+from kadnet.kademlia.keyspace import position
 from kadnet.links import Linked
 from tests.unit.cli.runner import asked
-from tests.unit.daemon.fake import AT, NOW, PEER, served
+from tests.unit.daemon.fake import AT, ME, NOW, PEER, served
 
 ID = nodeid.encode(PEER.public)
 
@@ -54,12 +55,27 @@ async def test_peers_are_a_line_each_with_times(tmp_path: Path) -> None:
         assert json.loads((await asked(tmp_path, "peers", "--json")).stdout)[0]["links"] == 1
 
 
-async def test_the_table_is_a_line_for_each_bucket(tmp_path: Path) -> None:
+async def test_status_says_about_how_many_nodes_there_are(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        assert "size       not known yet" in (await asked(tmp_path, "status")).stdout
+        assert json.loads((await asked(tmp_path, "status", "--json")).stdout)["network_size"] is None
+        node.network_size = 1234
+        assert "size       about 1,200 nodes" in (await asked(tmp_path, "status")).stdout
+        assert json.loads((await asked(tmp_path, "status", "--json")).stdout)["network_size"] == 1234
+
+
+async def test_the_table_is_drawn_with_its_nodes(tmp_path: Path) -> None:
     async with served(tmp_path):
         lines = (await asked(tmp_path, "table")).stdout.splitlines()
-        assert lines[1].split()[:4] == ["3", "|=...............|", "1", "1"]
-        assert lines[-1] == "1 node in 1 bucket"
-        assert json.loads((await asked(tmp_path, "table", "--json")).stdout)[0]["index"] == 3
+        assert lines[0] == "IPv4"
+        assert lines[3].split() == ["3", "|=...............|", "1", "node,", "1", "waiting"]
+        assert lines[4].split()[:3] == ["=", ID[:8], "192.0.2.7:7420"]
+        assert lines[-1] == "1 node in 1 bucket, 1 waiting; median rtt 12.3 ms"
+        [bucket] = json.loads((await asked(tmp_path, "table", "--json")).stdout)
+        assert (bucket["index"], bucket["family"], len(bucket["replacements"])) == (3, 4, 1)
+        [entry] = bucket["entries"]
+        assert entry.keys() == {"id", "address", "rtt_ms", "added_at", "answered_at", "checks", "fast", "links"}
+        assert (entry["rtt_ms"], entry["answered_at"] - entry["added_at"], entry["checks"]) == (12.3, 195.0, 3)
 
 
 async def test_ping_says_who_answered_and_how_fast(tmp_path: Path) -> None:
@@ -73,15 +89,43 @@ async def test_ping_says_who_answered_and_how_fast(tmp_path: Path) -> None:
         assert done.stderr.startswith("kadnet: 192.0.2.7:7420 does not answer; ")
 
 
-async def test_the_trace_of_a_lookup_is_a_line_for_each_query_and_the_end(tmp_path: Path) -> None:
+async def test_the_trace_of_a_lookup_is_a_tree_and_says_at_its_end_why_it_ended(tmp_path: Path) -> None:
     async with served(tmp_path):
         lines = (await asked(tmp_path, "lookup", "color", "--trace")).stdout.splitlines()
-        assert lines[0].split()[0] == "hop"
-        assert lines[1].split() == ["1", ID[:8], "192.0.2.7:7420", "0.0", "ms", "12.3", "ms", "answered", "4", "new"]
-        assert "failed (asked 2 times)" in lines[2]
-        assert lines[3].startswith("ended: the closest have all answered; 2 queries, 1 hop, ")
-        assert lines[-1].split() == [ID[:8], "192.0.2.7:7420"]
+        head, first, second, _, last = lines
+        assert head.split() == ["id", "address", "asked", "at", "answer", "shared", "new", "closest"]
+        assert first.split()[:6] == [ID[:8], "192.0.2.7:7420", "0.0", "ms", "12.3", "ms"]
+        assert first.split()[-2:] == ["4", "#1"]
+        assert second.startswith(f"└─ {nodeid.encode(ME.public)[:8]}  192.0.2.8:1")
+        assert "none ×2" in second
+        assert last.startswith("ended: the closest have all answered; 1 hop, 2 messages, ")
         short = (await asked(tmp_path, "lookup", "color")).stdout.splitlines()
         assert short[0].startswith("ended: ")
+        assert short[-1].split() == [ID[:8], "192.0.2.7:7420"]
+
+
+async def test_what_writes_latin_letters_alone_is_drawn_on_with_ascii(tmp_path: Path) -> None:
+    async with served(tmp_path):
+        lines = (await asked(tmp_path, "lookup", "color", "--trace", encoding="latin-1")).stdout.splitlines()
+        assert lines[2].startswith(f"`- {nodeid.encode(ME.public)[:8]}  192.0.2.8:1")
+        assert "none x2" in lines[2]
+
+
+async def test_the_json_of_a_lookup_names_who_named_whom(tmp_path: Path) -> None:
+    async with served(tmp_path):
         walked = json.loads((await asked(tmp_path, "lookup", "color", "--json")).stdout)
-        assert walked["trace"][0]["hop"] == 1
+        assert [query["via"] for query in walked["trace"]] == [None, ID]
+        assert [query["hop"] for query in walked["trace"]] == [1, 2]
+        target = int(walked["target"], 16)
+        for query, public in zip(walked["trace"], (PEER.public, ME.public), strict=True):
+            assert query["shared_bits"] == f"{position(public) ^ target:0256b}".index("1")
+
+
+async def test_a_lookup_goes_on_one_path_or_as_many_as_are_asked_for(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        await asked(tmp_path, "lookup", "color")
+        await asked(tmp_path, "lookup", "color", "--paths", "4", "--trace")
+        assert node.paths == [1, 4]
+        refused = await asked(tmp_path, "lookup", "color", "--paths", "some")
+        assert refused.exit_code == 2
+        assert "--paths" in refused.stderr

@@ -59,7 +59,9 @@ class FakeNode(FakeChat):
         self.hangs = False
         self.called = trio.Event()
         self.puts: list[tuple[int | None, int | None]] = []
+        self.paths: list[int] = []
         self.sent = 0
+        self.network_size: int | None = None
         self.notes: tuple[str, ...] = ()
         self.links: list[Linked] = []
 
@@ -98,8 +100,9 @@ class FakeNode(FakeChat):
         await self._begin()
         return PingOutcome(PEER.public, AT, 0.0123)
 
-    async def lookup(self, target: str | bytes) -> LookupOutcome:
+    async def lookup(self, target: str | bytes, *, paths: int = 1) -> LookupOutcome:
         await self._begin()
+        self.paths.append(paths)
         return WALK
 
     def status(self) -> Status:
@@ -126,6 +129,7 @@ class FakeNode(FakeChat):
             counters=self.counters(),
             messages=len(self.came),
             queued=len(self.waiting),
+            network_size=self.network_size,
         )
 
     def peers(self) -> list[EntryView]:

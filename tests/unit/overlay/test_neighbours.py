@@ -9,6 +9,7 @@ import trio
 
 from kadnet.identity.address import Endpoint, pack
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.contact_cache import ContactCacheSettings
 from kadnet.kademlia.revalidation import RevalidationSettings
 from kadnet.kademlia.table import TableSettings
 from kadnet.lab import run_until
@@ -54,7 +55,8 @@ async def test_a_request_proves_nothing_but_brings_one_ping_of_ours(lab: Lab) ->
 
 @in_lab
 async def test_a_contact_of_the_table_is_asked_three_times_before_it_counts_as_silent(lab: Lab) -> None:
-    tuning = Tuning(table=TableSettings(revalidation=RevalidationSettings(fast_interval=30.0)))
+    table = TableSettings(revalidation=RevalidationSettings(fast_interval=30.0))
+    tuning = Tuning(table=table, contact_cache=ContactCacheSettings(curious=0.0))
     node = await lab.node("node", "10.0.0.1", tuning=tuning)
     peer, other = await lab.raw("peer", "10.1.0.1"), await lab.raw("other", "10.2.0.1")
     alive(peer)
@@ -212,6 +214,26 @@ async def test_walks_start_from_everybody_who_answered_lately_and_nobody_is_told
     assert target not in [contact.position for contact in neighbours.starts(4, target, 16)]
     await trio.sleep(601)
     assert set(neighbours.starts(4, target, 16)) <= set(neighbours.contacts())
+
+
+@in_lab
+async def test_whom_others_name_in_a_walk_starts_the_next_one(lab: Lab) -> None:
+    """Who was named and not asked: nobody is there at that address, so it can only come from hearsay."""
+    node = await lab.node("node", "10.0.0.1", tuning=CALM)
+    named = Contact(identity("named").public, Endpoint("10.77.0.1", PORT))
+    peer = await lab.raw("peer", "10.1.0.1")
+
+    def behave(request: Request, sender: Contact) -> None:
+        peer.reply(Nodes(request.id, SERVES, bytes(8), named.packed, b""), sender)
+
+    peer.behave = behave
+    fill(node, [peer.contact])
+    neighbours = node.overlay.neighbours
+    assert named not in neighbours.starts(4, named.position, 16)
+    with trio.move_on_after(0.15):  # the peer has answered, and the walk waits for the one it named
+        await node.overlay.lookup(named.position.to_bytes(32, "big"))
+    assert neighbours.starts(4, named.position, 16)[0] == named
+    assert named not in neighbours.contacts()
 
 
 @in_lab

@@ -7,12 +7,12 @@ import pytest
 from kadnet.errors import ProtocolError
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
-from kadnet.overlay.peers import ContactBook, PeerBook, PeerSettings
+from kadnet.overlay.peers import MAX_CONTACTS, ContactBook, PeerBook, PeerSettings, _usable
 from kadnet.wire.packets import Channel
 from tests.unit.overlay.builders import PUBLIC, identity
 
 OWN = identity("own")
-SMALL = PeerSettings(max_asked=3, max_strangers=2, max_contacts=4)
+SMALL = PeerSettings(max_asked=3, max_strangers=2)
 
 
 def id_of(name: str) -> bytes:
@@ -68,7 +68,7 @@ def packed(*contacts: Contact) -> bytes:
 
 
 def test_contacts_of_an_answer_come_in_its_order_without_what_nobody_can_be() -> None:
-    contacts = ContactBook(OWN.public, PeerSettings())
+    contacts = ContactBook(OWN.public)
     good = [Contact(id_of(str(n)), Endpoint(host, 9)) for n, host in enumerate(("10.0.0.1", "198.51.100.1"))]
     good6 = [Contact(id_of("six"), Endpoint("2001:db8::1", 9))]
     bad = [
@@ -84,7 +84,7 @@ def test_contacts_of_an_answer_come_in_its_order_without_what_nobody_can_be() ->
 
 
 def test_nothing_more_local_than_the_giver_is_believed() -> None:
-    contacts = ContactBook(OWN.public, PeerSettings())
+    contacts = ContactBook(OWN.public)
     loop, private, public = (
         Contact(id_of(host), Endpoint(host, 9)) for host in ("127.0.0.1", "192.168.0.1", "203.0.113.1")
     )
@@ -94,10 +94,17 @@ def test_nothing_more_local_than_the_giver_is_believed() -> None:
     assert contacts.decode(answer, b"", 2) == [public]
 
 
-def test_a_contact_that_is_handed_on_often_is_made_once_and_the_memory_is_bounded() -> None:
-    contacts = ContactBook(OWN.public, SMALL)
-    many = [Contact(id_of(str(number)), Endpoint("10.0.0.1", 9)) for number in range(9)]
-    (first,) = contacts.decode(packed(many[0]), b"", 1)
-    assert contacts.decode(packed(many[0]), b"", 1)[0] is first
-    contacts.decode(packed(*many), b"", 1)
-    assert len(contacts._by_packed) == 4
+def test_a_contact_that_is_handed_on_often_is_made_once_for_all_nodes_of_a_process() -> None:
+    one = packed(Contact(id_of("often"), Endpoint("10.0.0.1", 9)))
+    (first,) = ContactBook(OWN.public).decode(one, b"", 1)
+    assert ContactBook(OWN.public).decode(one, b"", 1)[0] is first
+    assert ContactBook(id_of("another node")).decode(one, b"", 1)[0] is first
+    assert ContactBook(id_of("often")).decode(one, b"", 1) == [], "shared, and yet nobody is told of itself"
+
+
+def test_the_memory_of_decoded_contacts_is_bounded() -> None:
+    bound = _usable.cache_info().maxsize
+    assert bound == MAX_CONTACTS
+    for number in range(bound + 10):
+        _usable(number.to_bytes(32, "big") + bytes((10, 0, 0, 1, 0, 9)))
+    assert _usable.cache_info().currsize == bound

@@ -7,10 +7,11 @@ import trio
 
 from kadnet.host import Host
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.lookup import Lookup
 from kadnet.overlay import walk as walk_module
 from kadnet.overlay.walk import FOUND, Walk
 from kadnet.wire.keys import Key
-from kadnet.wire.kinds import DAY
+from kadnet.wire.kinds import BLOB, DAY, SHARED
 from kadnet.wire.messages import COMPLETE, MORE, SERVES, FindNode, FindValue, Nodes, Ping, Pong, Request, Status, Values
 from kadnet.wire.records import Parsed, Record, blob, is_authentic
 from tests.unit.overlay.builders import (
@@ -229,3 +230,16 @@ async def test_a_late_answer_counts_from_where_it_came(lab: Lab) -> None:
     assert [trace.contact for trace in asked] == [slow.contact]
     assert asked[0].rtt is not None
     assert asked[0].rtt > 1.1
+
+
+@in_lab
+async def test_a_walk_knows_how_near_is_near_unless_the_first_holder_ends_it(lab: Lab) -> None:
+    nodes = await lab.overlay(20)
+    overlay = nodes[7].overlay
+    key = X.hash
+    neighbours = sorted(contact.position ^ contact_of(nodes[7]).position for contact in overlay.neighbours.contacts())
+    near = [Walk(overlay._means, key, value_kind=kind, k=8)._near(8) for kind in (None, SHARED, BLOB)]
+    assert near == [neighbours[7], neighbours[7], 0]
+    walk = Walk(overlay._means, key, k=8)._lookup
+    assert isinstance(walk, Lookup)
+    assert walk._near == neighbours[7]

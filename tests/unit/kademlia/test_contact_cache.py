@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 from kadnet.identity.address import Endpoint
-from kadnet.kademlia.acquaintances import Acquaintances, AcquaintanceSettings
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.contact_cache import ContactCache, ContactCacheSettings
 from tests.unit.kademlia.tables import take
 
 
-def met(contacts: list[Contact], settings: AcquaintanceSettings | None = None) -> Acquaintances:
+def met(contacts: list[Contact], settings: ContactCacheSettings | None = None) -> ContactCache:
     """Everybody answered at second 0, one after the other."""
-    known = Acquaintances(settings or AcquaintanceSettings())
+    known = ContactCache(settings or ContactCacheSettings())
     for contact in contacts:
         known.answered(contact, 0.0)
     return known
@@ -49,7 +49,7 @@ def test_at_either_end_of_the_space_the_few_there_are_come_from_one_side() -> No
 
 def test_who_has_been_silent_for_too_long_is_not_offered() -> None:
     first, second = take(2)
-    known = met([first, second], AcquaintanceSettings(max_age=600.0))
+    known = met([first, second], ContactCacheSettings(max_age=600.0))
     known.answered(second, 1.0)
     assert set(known.closest(0, 8, 600.0)) == {first, second}
     assert known.closest(0, 8, 601.0) == [second]
@@ -60,7 +60,7 @@ def test_who_has_been_silent_for_too_long_is_not_offered() -> None:
 
 def test_past_the_bound_whoever_answered_longest_ago_is_forgotten() -> None:
     contacts = take(6)
-    known = met(contacts[:4], AcquaintanceSettings(max_contacts=4))
+    known = met(contacts[:4], ContactCacheSettings(max_contacts=4))
     known.answered(contacts[0], 1.0)  # so the second is the oldest now
     known.answered(contacts[4], 2.0)
     assert len(known) == 4
@@ -87,7 +87,7 @@ def test_who_failed_is_forgotten_unless_it_answers_elsewhere_by_now() -> None:
 def test_the_books_stay_in_order_whoever_comes_and_goes() -> None:
     """Against a list that is searched from end to end."""
     contacts, rng = take(30), random.Random(2)
-    known, answered = Acquaintances(AcquaintanceSettings(max_contacts=12)), dict[Contact, float]()
+    known, answered = ContactCache(ContactCacheSettings(max_contacts=12)), dict[Contact, float]()
     for now in range(2000):
         contact = rng.choice(contacts)
         if rng.random() < 0.6:

@@ -1,0 +1,139 @@
+"""Contacts beside the table: whoever answered or was named lately, for walks to start from. Never handed on.
+
+A table keeps sixteen contacts for the far half of the network and forgets everybody else it meets on the way there. A
+node that walks meets and is told of many more, and a walk that starts from the one nearest to the target saves a hop;
+who remembers enough of the network starts at the holders themselves.
+
+Two kinds. *Proven* is who answered us; *hearsay* is who was only named, by a peer that did answer. Room is proof's
+first: a new contact pushes out the oldest hearsay, and hearsay never pushes out proof. What keeps both honest is age:
+no message is spent on any of them, so one that has not answered, or was not named, for `max_age` seconds is not
+offered. Whoever does not answer leaves at once, and comes back when it answers or is named again.
+
+Kept sorted by position. The nearest by XOR stand together around the target in that order, but for those across the
+border of a larger block: what is offered are good places to start, not exactly the k closest.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.keyspace import BITS, random_in_bucket
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+_DEEPEST = 5  # buckets of a contact that are worth asking about
+_STRETCH = 8  # contacts to each side of a place that say how much is known around it
+
+
+@dataclass(frozen=True, slots=True)
+class ContactCacheSettings:
+    """`max_contacts`: proven and hearsay together, some 600 bytes each, the decoded contact included.
+
+    `max_age`: seconds since the last answer, and since it was named; of nodes whose sessions have a median of an hour,
+    nine of ten live on for so long. `renew`: hearsay younger than this is not made younger by being named again: that
+    would cost every answer of a walk sixteen entries to move. `curious`: seconds after a walk of ours in which contacts
+    that are due for a ping are asked for others instead. The answer proves as much, and brings sixteen names for 600
+    bytes; who walks nowhere does without. `plain`: the part of those pings that stay pings, for what only a PONG says.
+    """
+
+    max_contacts: int = 8192
+    max_age: float = 600.0
+    renew: float = 60.0
+    curious: float = 600.0
+    plain: float = 0.25
+
+
+class ContactCache:
+    """Who answered or was named lately, by position."""
+
+    __slots__ = ("_named", "_positions", "_proven", "_settings", "_walked_at")
+
+    def __init__(self, settings: ContactCacheSettings) -> None:
+        self._settings = settings
+        self._proven: dict[int, tuple[Contact, float]] = {}  # in the order of their last answers
+        self._named: dict[int, tuple[Contact, float]] = {}  # in the order in which they were named
+        self._positions: list[int] = []  # of both, ascending
+        self._walked_at = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def answered(self, contact: Contact, now: float) -> None:
+        """`contact` answered us from this endpoint."""
+        place = contact.position
+        if self._proven.pop(place, None) is None and self._named.pop(place, None) is None:
+            if len(self._positions) >= self._settings.max_contacts:
+                self._remove(next(iter(self._named or self._proven)))
+            insort(self._positions, place)
+        self._proven[place] = (contact, now)
+
+    def named(self, contacts: Iterable[Contact], now: float) -> None:
+        """A peer that answered us named these. Who is known at another endpoint stays there until it fails."""
+        proven, named = self._proven, self._named
+        for contact in contacts:
+            place = contact.position
+            if place in proven:
+                continue
+            known = named.get(place)
+            if known is None:
+                if len(self._positions) >= self._settings.max_contacts:
+                    if not named:
+                        return
+                    self._remove(next(iter(named)))
+                insort(self._positions, place)
+            elif now - known[1] < self._settings.renew:
+                continue
+            else:
+                contact = known[0]
+                del named[place]  # to the end
+            named[place] = (contact, now)
+
+    def failed(self, contact: Contact) -> None:
+        """`contact` did not answer at this endpoint."""
+        known = self._proven.get(contact.position) or self._named.get(contact.position)
+        if known is not None and known[0].endpoint == contact.endpoint:
+            self._remove(contact.position)
+
+    def closest(self, target: int, count: int, now: float) -> list[Contact]:
+        """Where a walk begins: at most `count` contacts near `target`, nearest first, none silent for too long."""
+        self._walked_at = now
+        middle = bisect_left(self._positions, target)
+        window = self._positions[max(0, middle - count) : middle + count]
+        window.sort(key=target.__xor__)
+        oldest = now - self._settings.max_age
+        proven, named = self._proven, self._named
+        found = [proven.get(place) or named[place] for place in window[:count]]
+        return [contact for contact, since in found if since >= oldest]
+
+    def question(self, contact: Contact, radius: Callable[[], int], now: float, rng: Random) -> int | None:
+        """What to ask a contact that is due for a ping: a position whose neighbours it should name, or None for a ping.
+
+        Every contact knows its own surroundings best, and of what is farther away the same few as everybody. So a place
+        of chance in one of the deepest buckets that are full with it; of several such, the one around which we know
+        least. `radius()`: how far our own neighbours are from us, as theirs are from them; 0 while we know too few.
+        """
+        if now - self._walked_at > self._settings.curious or rng.random() < self._settings.plain:
+            return None
+        away = radius()
+        deepest = BITS - away.bit_length() if away else 0
+        places = [random_in_bucket(contact.position, deepest - back, rng) for back in range(min(_DEEPEST, deepest + 1))]
+        return max(places, key=self._emptiness)
+
+    def _emptiness(self, place: int) -> int:
+        """How wide the stretch around a place is in which the next few contacts lie."""
+        positions = self._positions
+        middle = bisect_left(positions, place)
+        low, high = middle - _STRETCH, middle + _STRETCH
+        return (positions[high] if high < len(positions) else 1 << BITS) - (positions[low] if low >= 0 else 0)
+
+    def _remove(self, place: int) -> None:
+        if self._proven.pop(place, None) is None:
+            del self._named[place]
+        del self._positions[bisect_left(self._positions, place)]

@@ -1,0 +1,91 @@
+"""Whom others named: kept beside those who answered, and below them."""
+
+from __future__ import annotations
+
+import random
+
+from kadnet.identity.address import Endpoint
+from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.contact_cache import ContactCache, ContactCacheSettings
+from tests.unit.kademlia.tables import take
+
+
+def cache(bound: int = 100) -> ContactCache:
+    return ContactCache(ContactCacheSettings(max_contacts=bound, max_age=600.0, renew=60.0))
+
+
+def offered(known: ContactCache, now: float) -> set[Contact]:
+    return set(known.closest(0, 100, now))
+
+
+def test_who_was_named_is_offered_like_one_who_answered() -> None:
+    first, second = take(2)
+    known = cache()
+    known.answered(first, 0.0)
+    known.named([second, first], 0.0)
+    assert offered(known, 0.0) == {first, second}
+    assert len(known) == 2
+
+
+def test_in_a_full_cache_a_name_pushes_out_the_oldest_name_and_no_proof() -> None:
+    contacts = take(7)
+    known = cache(4)
+    for contact in contacts[:2]:
+        known.answered(contact, 0.0)
+    known.named(contacts[2:4], 1.0)
+    known.named([contacts[4]], 2.0)
+    assert offered(known, 2.0) == {*contacts[:2], contacts[3], contacts[4]}
+    for contact in contacts[5:]:
+        known.answered(contact, 3.0)  # proof pushes out names first
+    assert offered(known, 3.0) == {*contacts[:2], *contacts[5:]}
+    known.named([contacts[2]], 4.0)
+    assert offered(known, 4.0) == {*contacts[:2], *contacts[5:]}
+    assert len(known) == 4
+
+
+def test_a_name_grows_old_unless_it_is_named_again() -> None:
+    first, second = take(2)
+    known = cache()
+    known.named([first, second], 0.0)
+    known.named([second], 59.0)  # younger than `renew`: not worth the work
+    known.named([first], 60.0)
+    assert offered(known, 600.0) == {first, second}
+    assert offered(known, 601.0) == {first}
+    assert offered(known, 660.5) == set()
+
+
+def test_another_address_for_somebody_known_changes_nothing_until_the_first_one_fails() -> None:
+    (contact,) = take(1)
+    lie = Contact(contact.id, Endpoint("40.1.1.1", 7420))
+    for prove in (True, False):
+        known = cache()
+        if prove:
+            known.answered(contact, 0.0)
+        known.named([contact], 0.0)
+        known.named([lie], 100.0)
+        assert offered(known, 100.0) == {contact}
+        known.failed(lie)
+        assert offered(known, 100.0) == {contact}
+        known.failed(contact)
+        assert len(known) == 0
+        known.named([lie], 101.0)
+        assert offered(known, 101.0) == {lie}
+
+
+def test_the_books_stay_in_order_whoever_comes_and_goes() -> None:
+    rng = random.Random(7)
+    contacts = take(40)
+    known = cache(12)
+    for now in range(3000):
+        some = rng.sample(contacts, 3)
+        choice = rng.random()
+        if choice < 0.3:
+            known.answered(some[0], float(now))
+        elif choice < 0.7:
+            known.named(some, float(now))
+        else:
+            known.failed(some[0])
+        everybody = known.closest(rng.getrandbits(256), 100, float(now))
+        assert len(known) <= 12
+        assert len(set(everybody)) == len(everybody) <= len(known)
+        assert known._positions == sorted({*known._proven, *known._named})

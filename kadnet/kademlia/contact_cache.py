@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.keyspace import BITS, random_in_bucket
+from kadnet.kademlia.keyspace import BITS
 
 if TYPE_CHECKING:
     from random import Random
 
 
-_DEEPEST = 5  # buckets of a contact that are worth asking about
 _STRETCH = 8  # contacts to each side of a place that say how much is known around it
 
 
@@ -41,6 +40,7 @@ class ContactCacheSettings:
     would cost every answer of a walk sixteen entries to move. `curious`: seconds after a walk of ours in which contacts
     that are due for a ping are asked for others instead. The answer proves as much, and brings sixteen names for 600
     bytes; who walks nowhere does without. `plain`: the part of those pings that stay pings, for what only a PONG says.
+    `places`: of so many places of chance the emptiest is asked about; one would do nearly as well (0021).
     """
 
     max_contacts: int = 8192
@@ -48,6 +48,7 @@ class ContactCacheSettings:
     renew: float = 60.0
     curious: float = 600.0
     plain: float = 0.25
+    places: int = 4
 
 
 class ContactCache:
@@ -112,19 +113,16 @@ class ContactCache:
         found = [proven.get(place) or named[place] for place in window[:count]]
         return [contact for contact, since in found if since >= oldest]
 
-    def question(self, contact: Contact, radius: Callable[[], int], now: float, rng: Random) -> int | None:
+    def question(self, now: float, rng: Random) -> int | None:
         """What to ask a contact that is due for a ping: a position whose neighbours it should name, or None for a ping.
 
-        Every contact knows its own surroundings best, and of what is farther away the same few as everybody. So a place
-        of chance in one of the deepest buckets that are full with it; of several such, the one around which we know
-        least. `radius()`: how far our own neighbours are from us, as theirs are from them; 0 while we know too few.
+        Of a few places of chance the one around which we know least: so what is asked for is spread over the network as
+        its nodes are, whoever is asked. (Places near the one who is asked bring its surroundings, and most contacts of
+        a table are our own neighbours, whom we know.)
         """
         if now - self._walked_at > self._settings.curious or rng.random() < self._settings.plain:
             return None
-        away = radius()
-        deepest = BITS - away.bit_length() if away else 0
-        places = [random_in_bucket(contact.position, deepest - back, rng) for back in range(min(_DEEPEST, deepest + 1))]
-        return max(places, key=self._emptiness)
+        return max((rng.getrandbits(BITS) for _ in range(self._settings.places)), key=self._emptiness)
 
     def _emptiness(self, place: int) -> int:
         """How wide the stretch around a place is in which the next few contacts lie."""

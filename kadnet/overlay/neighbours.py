@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from kadnet.errors import StorageFailed
 from kadnet.events import ContactAdded, ContactLost, Events
@@ -69,7 +68,6 @@ class Neighbours:
         self._settle = settle
         self._ping = ping
         self._question = question
-        self._k = settings.k
         self._within_budget = within_budget
         self._met = met
         self._lonely = lonely
@@ -202,7 +200,7 @@ class Neighbours:
         table = self._tables[contact.family]
         if table.get(contact.id) == contact:
             cache = self._caches[contact.family]
-            target = cache.question(contact, partial(table.radius, self._k), now, self._rng)
+            target = cache.question(now, self._rng)
             if target is None:
                 self._ping(contact, 3)
             else:

@@ -63,7 +63,7 @@ def test_what_is_renewed_is_found_all_the_time(seed: int) -> None:
             for number in range(RECORDS):
                 node, value = world[stay[number % PUBLISHERS]].node, f"value {number}".encode()
                 key = Key.owned(node.id, "mine") if number < PUBLISHERS else node.key(f"ours {number}")
-                assert (await node.put(key, value, ttl=LEASE)).replicas == 16
+                assert (await node.put(key, value, ttl=LEASE)).replicas >= 12
                 puts[key] = value
             async with trio.open_nursery() as nursery:
                 for name in world.nodes:

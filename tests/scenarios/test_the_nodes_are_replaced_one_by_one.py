@@ -33,7 +33,9 @@ async def a_day_later(seed: int, replicate_every: float) -> int:
         publisher = await world.start("publisher", bootstrap=world.seeds())
         await publisher.node.joined()
         blobs = [f"blob {number}".encode() for number in range(BLOBS)]
-        assert [(await publisher.node.put_blob(blob)).replicas for blob in blobs] == [4] * BLOBS
+        for blob in blobs:
+            assert (await publisher.node.put_blob(blob)).replicas >= 3
+        await trio.sleep(5)  # the last copies
         await world.stop("publisher")
         witnesses = {each.node.id for each in world.nodes.values()}
         await replace_everybody_twice(world)

@@ -116,7 +116,7 @@ class Node:
             contact = ping.contact
             stands = self.table.get(contact.id)
             if stands is contact or stands == contact:
-                target = self.cache.question(contact, self.near, engine.now, self._rng)
+                target = self.cache.question(engine.now, self._rng)
                 self.ask(contact, target, None if target is None else self._named, None, attempts=3)
             else:
                 self.ask(contact, None, None, None)

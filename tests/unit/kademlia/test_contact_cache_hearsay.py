@@ -89,3 +89,22 @@ def test_the_books_stay_in_order_whoever_comes_and_goes() -> None:
         assert len(known) <= 12
         assert len(set(everybody)) == len(everybody) <= len(known)
         assert known._positions == sorted({*known._proven, *known._named})
+
+
+def test_contacts_are_asked_for_others_only_for_a_while_after_a_walk() -> None:
+    known, rng = cache(), random.Random(1)
+    assert [known.question(0.0, rng) for _ in range(50)] == [None] * 50
+    known.closest(0, 16, 0.0)
+    asked = [known.question(600.0, rng) for _ in range(400)]
+    assert 60 < asked.count(None) < 140  # a quarter stay pings
+    assert [known.question(600.5, rng) for _ in range(50)] == [None] * 50
+
+
+def test_what_is_asked_about_is_where_least_is_known() -> None:
+    """Everybody known lies in one half of the space: nearly all questions are about the other one."""
+    half = [contact for contact in take(300) if contact.position >> 255]
+    known, rng = cache(300), random.Random(2)
+    known.named(half, 0.0)
+    known.closest(0, 16, 0.0)
+    asked = [place for _ in range(400) if (place := known.question(0.0, rng)) is not None]
+    assert sum(place >> 255 for place in asked) < len(asked) // 4

@@ -237,6 +237,35 @@ async def test_whom_others_name_in_a_walk_starts_the_next_one(lab: Lab) -> None:
 
 
 @in_lab
+async def test_after_a_walk_contacts_that_are_due_for_a_ping_are_asked_for_others(lab: Lab) -> None:
+    table = TableSettings(revalidation=RevalidationSettings(fast_interval=3.0))
+    node = await lab.node("node", "10.0.0.1", tuning=Tuning(table=table))
+    peer = await lab.raw("peer", "10.1.0.1")
+    named = Contact(identity("named").public, Endpoint("10.77.0.1", PORT))
+    answering = [b"", named.packed]
+
+    def behave(request: Request, sender: Contact) -> None:
+        if isinstance(request, Ping):
+            peer.reply(Pong(request.id, SERVES, bytes(8), pack(sender.endpoint), b"\x01", 0), sender)
+        elif isinstance(request, FindNode):
+            peer.reply(Nodes(request.id, SERVES, bytes(8), answering[0], b""), sender)
+
+    peer.behave = behave
+    fill(node, [peer.contact])
+    await trio.sleep(700)  # the walks of the join are long over
+    peer.inbox.clear()
+    await trio.sleep(120)
+    assert len(peer.messages(Ping)) > 5
+    assert not peer.messages(FindNode)
+    node.overlay.neighbours.starts(4, 0, 16)
+    answering.reverse()
+    peer.inbox.clear()
+    await trio.sleep(400)
+    assert len(peer.messages(FindNode)) > len(peer.messages(Ping)) > 0
+    assert named in node.overlay.neighbours.starts(4, named.position, 16)
+
+
+@in_lab
 async def test_who_no_longer_serves_starts_no_walk(lab: Lab) -> None:
     node = await lab.node("node", "10.0.0.1")
     peer = await lab.raw("peer", "10.1.0.1")

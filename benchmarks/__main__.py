@@ -115,14 +115,15 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
 def _main(given: argparse.Namespace) -> int:
     plots = find_spec("matplotlib") is not None
     if given.source is not None:
+        lines = reading.read(given.source)
         if not plots:
-            raise Impossible("the picture needs matplotlib: pip install 'kadnet[plot]'")
-        _write(reading.read(given.source), given.source, given.docs)
+            raise Impossible("the picture needs matplotlib: pip install '.[plot]'")
+        _write(lines, given.source, given.docs)
         return 0
     options = _options(given)
     check(options)
     if options.whole and not plots:
-        raise Impossible("a whole run draws a picture, which needs matplotlib: pip install 'kadnet[plot]'")
+        raise Impossible("a whole run draws a picture, which needs matplotlib: pip install '.[plot]'")
     recorder = Recorder(LATEST)
     interrupted = False
     try:

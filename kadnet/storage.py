@@ -273,7 +273,10 @@ def _look_at(connect: Connect, path: Path) -> None:
         if wal.exists() and wal.stat().st_size:
             raise _Damaged("it is empty, and what belongs into it lies beside it in the -wal")
         return
-    connection = connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    # A process that was killed as it made the file has left a transaction to undo, which only a writer can.
+    journal = Path(f"{path}-journal")
+    mode = "rw" if journal.exists() and journal.stat().st_size else "ro"
+    connection = connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
     try:
         connection.execute("PRAGMA busy_timeout = 2000")
         _check_pages(connection)

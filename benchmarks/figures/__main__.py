@@ -99,10 +99,11 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
 
 def _main(given: argparse.Namespace) -> int:
     whole = not given.only and not given.quick
-    if (given.source is not None or whole) and find_spec("matplotlib") is None:
-        raise Impossible("the picture needs matplotlib: pip install 'kadnet[plot]'")
-    if given.source is not None:
-        _write(reading.read(given.source), given.source, given.docs)
+    lines = None if given.source is None else reading.read(given.source)
+    if (lines is not None or whole) and find_spec("matplotlib") is None:
+        raise Impossible("the picture needs matplotlib: pip install '.[plot]'")
+    if lines is not None:
+        _write(lines, given.source, given.docs)
         return 0
     recorder = Recorder(LATEST)
     interrupted = False

@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 import os
 import re
-import textwrap
 import time
 from collections.abc import Collection, Sequence
 from typing import Final, TextIO
 
 from kadnet.cli.demo_story import Round
 from kadnet.cli.demo_talk import AT_ONCE, BOTH_DIED, CAME_BACK, Talk
-from kadnet.cli.page import columns, writes
+from kadnet.cli.page import columns, wrapped, writes
 from kadnet.identity.text import printable
 
 _WIDTH: Final = 88
@@ -83,7 +82,7 @@ class Screen:
         self._clear()
         told = printable(text, 1000)
         # On a terminal that is too narrow; in a file a result stays one line.
-        for line in textwrap.wrap(told, self._width - 3, break_on_hyphens=False) if self._live else [told]:
+        for line in wrapped(told, self._width - 3 if self._live else None):
             self._line(f"   {self._in(_GREEN if good else _RED, line)}")
         self._stream.flush()
 
@@ -107,7 +106,7 @@ class Screen:
             self._stream.write("\r\x1b[K")
 
     def _wrapped(self, text: str) -> None:
-        for line in textwrap.wrap(text, self._width - 3, break_on_hyphens=False):
+        for line in wrapped(text, self._width - 3):
             self._line(f"   {line}")
         self._stream.flush()
 

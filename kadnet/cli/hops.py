@@ -1,21 +1,21 @@
 """A walk as a tree: each peer that was asked under the one that named it first, siblings in the order of asking.
 
-Who was known beforehand stands at the left edge. Lines out, nothing printed.
+Whom the walk began with stands at the left edge. Lines out, nothing printed.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kadnet.cli.page import Page, fitted, missing
+from kadnet.cli.page import Page, fitted, missing, wrapped
 from kadnet.cli.render import SHORT, ended, place
 from kadnet.shapes import Query, Walked
 
-_HEAD: Final = ("id", "address", "asked at", "answer", "shared", "new", "closest")
-_RIGHT: Final = "llrrrrl"
+_HEAD: Final = ("id", "address", "path", "asked at", "answer", "shared", "new", "closest")
+_RIGHT: Final = "llrrrrrl"
 _ADDRESSES: Final = 1
+_PATHS: Final = 2  # where the column stands that only a walk on several paths has
 # Columns for each level of the tree, and how little may be left of the addresses for its sake: narrow steps are harder
 # to read than addresses without their middle, and hardly any step at all is harder than no addresses.
 _STEPS: Final = ((3, 15), (2, 0), (1, 0))
@@ -33,12 +33,15 @@ def tree(walked: Walked, page: Page) -> list[str]:
             [_branch(lasts, step, page) + query.id[:SHORT], *_cells(query, twice), ranks.get(query.id, "")]
             for query, lasts in placed
         ]
+        if all(query.path is None for query in walked.trace):
+            rows = [row[:_PATHS] + row[_PATHS + 1 :] for row in rows]
         spare = max(0, max(len(row[_ADDRESSES]) for row in rows) - left)
         if missing(rows, page) <= spare:
             break
-    lines = fitted(rows, _RIGHT, page, _ADDRESSES) if placed else []
+    right = _RIGHT if len(rows[0]) == len(_HEAD) else _RIGHT[:_PATHS] + _RIGHT[_PATHS + 1 :]
+    lines = fitted(rows, right, page, _ADDRESSES) if placed else []
     for line in (*_legend(walked, twice), ended(walked)):
-        lines += textwrap.wrap(line, page.width) if page.width else [line]
+        lines += wrapped(line, page.width)
     return lines
 
 
@@ -72,6 +75,7 @@ def _cells(query: Query, twice: str) -> tuple[str, ...]:
     answer = _ENDS.get(query.state, query.state) if query.rtt_ms is None else _ms(query.rtt_ms)
     return (
         place(query.address),
+        "" if query.path is None else str(query.path),
         _ms(query.started_ms),
         answer if query.attempts < 2 else f"{answer} {twice}{query.attempts}",
         f"{query.shared_bits} bit{' ' if query.shared_bits == 1 else 's'}",

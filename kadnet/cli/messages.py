@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from kadnet.cli import render
 from kadnet.cli.common import Request, fail, say, say_json, text_argument, verb
-from kadnet.errors import PeerUnreachable
+from kadnet.errors import KadnetError, PeerUnreachable
 from kadnet.shapes import Message
+
+if TYPE_CHECKING:
+    from kadnet.client import Client
 
 
 def _time(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
@@ -37,11 +41,12 @@ def send(request: Request, who: str, text: str, wait: float) -> None:
     The message is kept on this node's disk first. If it is not delivered in time the exit code is 1, and the node goes
     on: it is delivered, once, when the recipient can be reached.
     """
-    sent = request.client().send(text_argument(who, "recipient"), text_argument(text, "message"), wait=wait)
+    client = request.client()
+    sent = client.send(text_argument(who, "recipient"), text_argument(text, "message"), wait=wait)
     if request.as_json:
         say_json(sent)
     if sent.state == "queued":
-        why = sent.problem or "the recipient has not answered so far"
+        why = "the recipient has not answered so far" if not sent.problem else _named(client, sent.problem)
         fail(PeerUnreachable(f"not delivered yet: {why}", hint="it is kept, and sent when the recipient is heard"))
     if not request.as_json:
         say(sent.state)
@@ -78,6 +83,17 @@ def outbox(request: Request) -> None:
         return
     for line in render.outbox(found, time.time()):
         say(line)
+
+
+def _named(client: Client, why: str) -> str:
+    """A reason in which who is a contact has the contact's name."""
+    try:
+        known = client.contacts()
+    except KadnetError:  # the node has ended: that the message is kept is what has to be said
+        return why
+    for entry in known:
+        why = render.problem(why, entry.name, entry.id)
+    return why
 
 
 def _show(request: Request, message: Message) -> None:

@@ -24,14 +24,17 @@ def status(request: Request) -> None:
 
 
 @verb("peers", example="kadnet peers\nkadnet peers --full")
-@click.option("--full", is_flag=True, help="Whole addresses, fit for --bootstrap.")
+@click.option("--full", is_flag=True, help="Whole IDs and addresses, fit for --bootstrap.")
 def peers(request: Request, full: bool) -> None:
-    """The live contacts of the node, nearest bucket last."""
+    """The live contacts of the node, nearest bucket last.
+
+    On a terminal that is too narrow for whole IDs their beginnings stand there.
+    """
     found = request.client().peers()
     if request.as_json:
         say_json(found)
         return
-    for line in render.peers(found, time.time(), full=full):
+    for line in render.peers(found, time.time(), page_of(sys.stdout), full=full):
         say(line)
 
 

@@ -7,6 +7,7 @@ stands beside it. Nothing is printed here.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TextIO
@@ -53,6 +54,11 @@ def writes(stream: TextIO, text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Prose as lines of at most `width` columns, words with hyphens in one piece; one line where nothing bounds it."""
+    return [text] if width is None else textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def columns(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:

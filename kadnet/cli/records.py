@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kadnet.cli.common import Request, fail, say, say_json, text_argument, verb
+from kadnet.cli.render import counted
 from kadnet.errors import InputError, NotFound, NotStored
 from kadnet.identity.text import printable
 from kadnet.shapes import Found
@@ -123,7 +124,8 @@ def _print_values(values: list[bytes]) -> None:
 def _print_stats(found: Found) -> None:
     took = found.lookup
     if took is not None:
-        text = f"answered by {took.answered_by}: {took.queries} queries, {took.hops} hops, {took.ms:.1f} ms"
+        walk = f"{counted(took.queries, 'message')}, {counted(took.hops, 'hop')}"
+        text = f"answered by {took.answered_by}: {walk}, {took.ms:.1f} ms"
         if took.datagrams_out is not None:
-            text += f", {took.datagrams_out} datagrams out and {took.datagrams_in} in"
+            text += f", {counted(took.datagrams_out, 'datagram')} out and {took.datagrams_in} in"
         click.echo(printable(text), err=True)

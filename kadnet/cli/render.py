@@ -1,18 +1,20 @@
 """Shapes as text for a person: aligned columns, short IDs, ages in words. Lines out, nothing printed.
 
-A short ID is for the eye only; `peers --full` and every `--json` give what can be typed.
+A short ID is for the eye only; `peers --full` and every `--json` give what can be typed, `peers` into a pipe too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
-from kadnet.cli.page import columns
+from kadnet.cli.page import Page, columns, fitted, missing
 from kadnet.identity.text import printable
 from kadnet.shapes import BookEntry, BootstrapState, Message, Outgoing, Peer, Status, Walked
 
 SHORT = 8  # characters of an ID, as identity.nodeid.short gives them
+_PEERS_RIGHT: Final = "llrrrl"
 
 
 def age(seconds: float) -> str:
@@ -91,11 +93,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
-    """A line for each live contact. `wall`: now, Unix seconds."""
+def peers(found: Sequence[Peer], wall: float, page: Page, *, full: bool) -> list[str]:
+    """A line for each live contact. `wall`: now, Unix seconds. IDs are whole where they fit, or with `full`."""
     if not found:
         return ["no live peers"]
-    rows = [("id", "address", "rtt", "known for", "last answer", "linked")]
+    rows: list[tuple[str, ...]] = [("id", "address", "rtt", "known for", "last answer", "linked")]
     rows += [
         (
             peer.id,
@@ -107,7 +109,11 @@ def peers(found: Sequence[Peer], wall: float, *, full: bool) -> list[str]:
         )
         for peer in found
     ]
-    return columns(rows, "llrrrl")
+    if full:
+        return columns(rows, _PEERS_RIGHT)
+    if missing(rows, page):
+        rows = [rows[0], *((id[:SHORT], *rest) for id, *rest in rows[1:])]
+    return fitted(rows, _PEERS_RIGHT, page, addresses=1)
 
 
 def walk(walked: Walked) -> list[str]:

@@ -187,6 +187,7 @@ def _query(query: QueryTrace, target: int) -> shapes.Query:
         brought=query.brought,
         via=None if query.via is None else nodeid.encode(query.via),
         shared_bits=prefix_length(query.contact.position, target),
+        path=query.path,
     )
 
 

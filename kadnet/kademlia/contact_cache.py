@@ -27,6 +27,8 @@ from kadnet.kademlia.keyspace import BITS
 if TYPE_CHECKING:
     from random import Random
 
+    from kadnet.kademlia.table import RoutingTable
+
 
 _STRETCH = 8  # contacts to each side of a place that say how much is known around it
 
@@ -41,6 +43,10 @@ class ContactCacheSettings:
     that are due for a ping are asked for others instead. The answer proves as much, and brings sixteen names for 600
     bytes; who walks nowhere does without. `plain`: the part of those pings that stay pings, for what only a PONG says.
     `places`: of so many places of chance the emptiest is asked about; one would do nearly as well (0021).
+    `proved`: contacts of the table that a walk has beside those of the cache, at least, and a quarter of all: what was
+    named near a target may all be invented, and then nobody else would be asked. `rich`: new names in an answer with
+    which a node explores beside every ping that is due; with fewer it does so less often in proportion, and never less
+    than in the part `watchful` of the times. `learn`: the weight of the last answer in that.
     """
 
     max_contacts: int = 8192
@@ -49,12 +55,16 @@ class ContactCacheSettings:
     curious: float = 600.0
     plain: float = 0.25
     places: int = 4
+    proved: int = 3
+    rich: float = 8.0
+    learn: float = 0.1
+    watchful: float = 0.05
 
 
 class ContactCache:
     """Who answered or was named lately, by position."""
 
-    __slots__ = ("_named", "_positions", "_proven", "_settings", "_walked_at")
+    __slots__ = ("_named", "_news", "_positions", "_proven", "_settings", "_walked_at")
 
     def __init__(self, settings: ContactCacheSettings) -> None:
         self._settings = settings
@@ -62,6 +72,7 @@ class ContactCache:
         self._named: dict[int, tuple[Contact, float]] = {}  # in the order in which they were named
         self._positions: list[int] = []  # of both, ascending
         self._walked_at = -math.inf
+        self._news = self._settings.rich  # names that an answer to `explore` brought of late, on average
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -75,9 +86,13 @@ class ContactCache:
             insort(self._positions, place)
         self._proven[place] = (contact, now)
 
-    def named(self, contacts: Iterable[Contact], now: float) -> None:
-        """A peer that answered us named these. Who is known at another endpoint stays there until it fails."""
+    def named(self, contacts: Iterable[Contact], now: float) -> int:
+        """A peer that answered us named these. Who is known at another endpoint stays there until it fails.
+
+        Returns how many of them are new.
+        """
         proven, named = self._proven, self._named
+        news = 0
         for contact in contacts:
             place = contact.position
             if place in proven:
@@ -86,15 +101,21 @@ class ContactCache:
             if known is None:
                 if len(self._positions) >= self._settings.max_contacts:
                     if not named:
-                        return
+                        return news
                     self._remove(next(iter(named)))
                 insort(self._positions, place)
+                news += 1
             elif now - known[1] < self._settings.renew:
                 continue
             else:
                 contact = known[0]
                 del named[place]  # to the end
             named[place] = (contact, now)
+        return news
+
+    def explored(self, contacts: Iterable[Contact], now: float) -> None:
+        """The answer to what `explore` asked has come."""
+        self._news += self._settings.learn * (self.named(contacts, now) - self._news)
 
     def failed(self, contact: Contact) -> None:
         """`contact` did not answer at this endpoint."""
@@ -103,8 +124,11 @@ class ContactCache:
             self._remove(contact.position)
 
     def closest(self, target: int, count: int, now: float) -> list[Contact]:
-        """Where a walk begins: at most `count` contacts near `target`, nearest first, none silent for too long."""
+        """At most `count` contacts near `target`, nearest first, none that has been silent for too long."""
         self._walked_at = now
+        return self._nearest(target, count, now)
+
+    def _nearest(self, target: int, count: int, now: float) -> list[Contact]:
         middle = bisect_left(self._positions, target)
         window = self._positions[max(0, middle - count) : middle + count]
         window.sort(key=target.__xor__)
@@ -112,6 +136,12 @@ class ContactCache:
         proven, named = self._proven, self._named
         found = [proven.get(place) or named[place] for place in window[:count]]
         return [contact for contact, since in found if since >= oldest]
+
+    def starts(self, table: RoutingTable, target: int, count: int, now: float) -> list[Contact]:
+        """Where a walk begins: with who is known here, and with some of the table, or all while these are few."""
+        known = self.closest(target, count, now)
+        proved = count if len(known) < count else max(self._settings.proved, count // 4)
+        return known + table.closest(target, proved)
 
     def question(self, now: float, rng: Random) -> int | None:
         """What to ask a contact that is due for a ping: a position whose neighbours it should name, or None for a ping.
@@ -122,6 +152,21 @@ class ContactCache:
         """
         if now - self._walked_at > self._settings.curious or rng.random() < self._settings.plain:
             return None
+        return self._emptiest(rng)
+
+    def explore(self, now: float, rng: Random) -> tuple[Contact, int] | None:
+        """Whom to ask beside a contact that is due for a ping, and about which place: who stands nearest to an empty
+        one knows who else does. Mostly None where such questions bring nothing new, and after a while without walks."""
+        settings = self._settings
+        if now - self._walked_at > settings.curious or not self._positions:
+            return None
+        if rng.random() > max(settings.watchful, self._news / settings.rich):
+            return None
+        place = self._emptiest(rng)
+        found = self._nearest(place, 1, now)
+        return (found[0], place) if found else None
+
+    def _emptiest(self, rng: Random) -> int:
         return max((rng.getrandbits(BITS) for _ in range(self._settings.places)), key=self._emptiness)
 
     def _emptiness(self, place: int) -> int:

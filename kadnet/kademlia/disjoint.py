@@ -1,6 +1,6 @@
 """A walk over several paths that share no peer (S/Kademlia, Baumgart and Mies 2007, section 4.4).
 
-A liar among the first who are asked can keep a walk among his own. So the contacts known beforehand are dealt out to d
+A liar among the first who are asked can keep a walk among his own. So the contacts it begins with are dealt out to d
 paths, nearest first, round and round, each path is a `Lookup` of its own, and no two of them ask the same contact. One
 path without a liar on it is enough to find what is there. The result is the k closest that answered on any path.
 
@@ -16,6 +16,7 @@ only slower. Left out: contacts of finished paths for those that have nobody lef
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from kadnet.kademlia.contact import Contact
@@ -132,10 +133,12 @@ class DisjointLookup:
         """The result over all paths as it stands; final when `done`. The trace is in the order of asking."""
         traces: list[QueryTrace] = []
         hops = 0
+        several = len(self._paths) > 1
         for number, path in enumerate(self._paths):
             told = path.outcome()
             asked = {contact.id for contact, owner in self._owner.items() if owner == number}
-            traces += (query for query in told.trace if query.contact.id in asked)
+            place = number + 1 if several else None
+            traces += (replace(query, path=place) for query in told.trace if query.contact.id in asked)
             hops = max(hops, told.hops)
         traces.sort(key=lambda query: (query.started != query.started, query.started))  # those without a start: last
         closest = tuple(self.closest(self._k))
@@ -185,7 +188,7 @@ class DisjointLookup:
 
 
 def _deal(seeds: Iterable[Contact], target: int, paths: int) -> Sequence[Sequence[Contact]]:
-    """The contacts known beforehand, for each path its own. All endpoints of a peer go to one path."""
+    """The contacts a walk begins with, for each path its own. All endpoints of a peer go to one path."""
     if paths == 1:
         return [list(seeds)]
     by_id: dict[bytes, list[Contact]] = {}

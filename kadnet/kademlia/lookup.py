@@ -61,9 +61,10 @@ _NEW, _WAITING, _LATE, _ANSWERED, _FAILED = State.NEW, State.WAITING, State.LATE
 
 @dataclass(frozen=True, slots=True)
 class QueryTrace:
-    """One peer of a finished walk, for people: `hop` 1 was known beforehand, `rtt` seconds or None.
+    """One peer of a finished walk, for people: with `hop` 1 the walk began, `rtt` seconds or None.
 
-    `via`: the ID of the peer that named it first, None for who was known beforehand.
+    `via`: the ID of the peer that named it first, None for whom the walk began with. `path`: on which of several
+    disjoint paths it was asked, from 1; None where there is one path.
     """
 
     contact: Contact
@@ -74,6 +75,7 @@ class QueryTrace:
     state: str
     brought: int
     via: bytes | None
+    path: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Lookup:
         silent: Callable[[Contact, float], bool] | None = None,
         near: int = 0,
     ) -> None:
-        """`seeds` are the contacts known beforehand; `timeout` gives the short timer of a contact in seconds.
+        """`seeds` are the contacts it begins with; `timeout` gives the short timer of a contact in seconds.
 
         `silent(contact, now)`: whether it is no use to ask a contact just now; such ones are not taken up.
         `near`: a distance (XOR); whoever is so close to the target is taken to be one of the k closest, and is asked at

@@ -7,7 +7,7 @@ returns what verifies. What both rest on (walks, storing, our own records) lives
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.overlay.nearest import Nearest
 from kadnet.overlay.published import Publication, Published, longest_lease
-from kadnet.overlay.putting import PutMeans, Putting
+from kadnet.overlay.putting import PutMeans, Putting, Tails
 from kadnet.overlay.store import RecordStore
 from kadnet.overlay.storing import Spreading, StoreOutcome, Storing
 from kadnet.overlay.walk import Fetched, Walk, newest
@@ -80,9 +80,9 @@ class Archive:
         is_far: Callable[[int, int], bool],
         now: Callable[[], float],
         wall: Callable[[], float],
-        spawn: Callable[[Callable[[], Awaitable[None]]], bool],
+        tails: Tails,
     ) -> None:
-        """`spawn(work)` runs what is left of a put as a task of the node; False where it cannot."""
+        """`tails` runs what is left of a put as a task of the node."""
         self._walk = walk
         self._nearest = nearest
         self._storing = storing
@@ -96,7 +96,7 @@ class Archive:
         self._is_far = is_far
         self._now = now
         self._wall = wall
-        self._puts = PutMeans(published, self._spread, self._note, spawn, own_id)
+        self._puts = PutMeans(published, self._spread, self._note, tails, own_id)
 
     async def get(self, key: Key) -> GetOutcome:
         """Everything live under `key`. NotConnected when nobody could be asked and nothing is here."""
@@ -140,8 +140,8 @@ class Archive:
         if if_seq is not None:
             return await self._put_if(key, value, lease, if_seq)
 
-        async def again(seq: int) -> Publication:
-            return await self._published.put_entry(key, value, lease, seq, None)
+        async def again(seq: int, after: int) -> Publication:
+            return await self._published.put_entry(key, value, lease, seq, None, after)
 
         publication = await self._published.put_entry(key, value, lease, None, None)
         to_key = partial(self._walk, key.hash, value_kind=key.kind, k=self._replicas)

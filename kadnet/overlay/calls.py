@@ -28,8 +28,9 @@ class RpcSettings:
     `silence`: seconds for which a peer that left two transmissions unanswered is not asked again by walks.
     `near`: seconds; a peer that once answered so fast is asked alone by a get of a blob: asking others beside it gains
     no more than that, and costs all of them three times the work. `head_start`: seconds of slack it has at least beyond
-    its usual round trip before others are asked too. `entropy_block`: random bytes drawn at once, since asking the
-    system for 32 costs as much as for 4,096.
+    its usual round trip before others are asked too, and `longest_head_start` how long that may be in all: who was near
+    once and is slow ever since must not hold up every get. `entropy_block`: random bytes drawn at once, since asking
+    the system for 32 costs as much as for 4,096.
     """
 
     patience: float = 2.5
@@ -43,6 +44,7 @@ class RpcSettings:
     entropy_block: int = 4096
     near: float = 0.01
     head_start: float = 0.02
+    longest_head_start: float = 0.1
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from kadnet.errors import StorageFailed
 from kadnet.events import ContactAdded, ContactLost, Events
@@ -49,13 +50,14 @@ class Neighbours:
         contact_cache: ContactCacheSettings,
         settle: float,
         ping: Callable[[Contact, int], object],
-        question: Callable[[Contact, int], object],
+        question: Callable[[Contact, int, Callable[[list[Contact], float], object]], object],
         within_budget: Callable[[Endpoint, float], bool],
         met: Callable[[], object],
         lonely: Callable[[], object],
     ) -> None:
         """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, and tell us what came.
-        `question(contact, target)`: ask it for the neighbours of a position instead.
+        `question(contact, target, told)`: ask it for the neighbours of a position instead; `told(contacts, now)` is
+        called with those it names.
 
         `met()` is called for every contact that comes, `lonely()` when the only one left does not answer.
         """
@@ -94,6 +96,10 @@ class Neighbours:
         tables = [table for number, table in self._tables.items() if number not in self._silent]
         return [contact for table in tables for contact in table.contacts()]
 
+    def count(self) -> int:
+        """How many living nodes we know; who has an address of each family is one."""
+        return len({contact.id for contact in self.living()})
+
     def buckets(self) -> list[BucketView]:
         """The tables bucket by bucket, family by family."""
         return [bucket for table in self._tables.values() for bucket in table.snapshot()]
@@ -109,9 +115,8 @@ class Neighbours:
         return [] if table is None else table.closest(target, count)
 
     def starts(self, number: int, target: int, count: int) -> list[Contact]:
-        """Where a walk of ours begins: with who answered us lately, and while those are few with the table as well."""
-        known = self._caches[number].closest(target, count, self._now())
-        return known if len(known) >= count else known + self._tables[number].closest(target, count)
+        """Where a walk of ours begins: with whom we met or heard of lately, and with some of the table."""
+        return self._caches[number].starts(self._tables[number], target, count, self._now())
 
     def near(self, number: int, count: int) -> int:
         """A distance within which a contact is probably one of the `count` closest to whatever there is: as far as the
@@ -204,12 +209,18 @@ class Neighbours:
             if target is None:
                 self._ping(contact, 3)
             else:
-                self._question(contact, target)
+                self._question(contact, target, self.named)
+            unknown = cache.explore(now, self._rng)
+            if unknown is not None:
+                self._question(*unknown, partial(self._explored, contact.family))
         elif self._within_budget(contact.endpoint, now):
             self._ping(contact, 1)  # once: what a stranger's request sets off must not be more than the request was
         else:
             self.counters.checks_over_budget += 1
             table.failed(contact.id, now, endpoint=contact.endpoint)
+
+    def _explored(self, number: int, contacts: list[Contact], now: float) -> None:
+        self._caches[number].explored([contact for contact in contacts if contact.family == number], now)
 
     def _changed(self, number: int, change: Change, now: float) -> None:
         kind = change.kind

@@ -6,7 +6,7 @@ every task; cancelling it closes every socket.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -107,7 +107,7 @@ class Overlay:
             met=self._meet,
             lonely=self._lonely,
         )
-        self._contacts = ContactBook(identity.public)
+        self._contacts = ContactBook(identity.public, tuning.peers.per_host)
         self.rpc = Rpc(
             identity,
             network,
@@ -148,7 +148,7 @@ class Overlay:
             far_count=2 * tuning.table.k,
         )
         self._size = NetworkSize(tuning.network_size)
-        self._tails = Tails(tuning.max_tails)
+        self._tails = Tails(tuning.max_tails, tuning.puts_at_once)
         self._means = Means(
             rpc=self.rpc,
             pump=pump,
@@ -169,7 +169,7 @@ class Overlay:
         self._archive = Archive(
             partial(Walk, self._means),
             partial(Nearest, self._means),
-            Storing(self.rpc, network, tuning.spread, is_near=self._size.is_among_closest),
+            Storing(self.rpc, network, tuning.spread, is_near=self._is_near),
             self._store,
             self._published,
             own_id=identity.public,
@@ -180,7 +180,7 @@ class Overlay:
             is_far=self.neighbours.is_far,
             now=now,
             wall=runtime.wall,
-            spawn=self._tails.spawn,
+            tails=self._tails,
         )
         self._bootstrap = Bootstrap(
             bootstrap,
@@ -286,7 +286,7 @@ class Overlay:
 
     def network_size(self) -> int | None:
         """About how many nodes the overlay has, judged by our own walks; None before there were enough of them."""
-        nodes = self._size.nodes()
+        nodes = self._size.nodes(self.neighbours.count())
         return None if nodes is None else round(nodes)
 
     def record_counts(self) -> tuple[int, int]:
@@ -360,6 +360,9 @@ class Overlay:
     def _waived(self, storing_scope: int) -> bool:
         return storing_scope <= self._waive_scope
 
+    def _is_near(self, distance: int, k: int) -> bool:
+        return self._size.is_among_closest(distance, k, self.neighbours.count())
+
     def _serve(self, request: messages.Request, asker: Asker, now: float) -> None:
         self._responder.serve(request, asker, now)
 
@@ -367,10 +370,9 @@ class Overlay:
         # The hooks `answered` and `failed` tell the table what became of it.
         self.rpc.ask(contact, messages.Ping, (), _ignore, _ignore, attempts=attempts)
 
-    def _question(self, contact: Contact, target: int) -> None:
+    def _question(self, contact: Contact, target: int, told: Callable[[list[Contact], float], object]) -> None:
         def named(answer: messages.Nodes, _rtt: float, at: float) -> None:
-            found = self._contacts.decode(answer.contacts4, answer.contacts6, contact.scope)
-            self.neighbours.named(found, at)
+            told(self._contacts.decode(answer.contacts4, answer.contacts6, contact.scope), at)
 
         self.rpc.ask(contact, messages.FindNode, (target.to_bytes(32, "big"),), named, _ignore, attempts=3)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kadnet.bounded import Bounded
-from kadnet.identity.address import Endpoint, pack
+from kadnet.identity.address import Endpoint, Scope, pack
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.rtt import RttEstimate
@@ -27,10 +27,12 @@ nodes of a process share them, since they are facts."""
 
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
-    """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments."""
+    """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments.
+    `per_host`: contacts at one public address that are taken from one answer, as many as a bucket takes."""
 
     max_asked: int = 8192
     max_strangers: int = 1024
+    per_host: int = 2
 
 
 class Peer:
@@ -106,24 +108,33 @@ class PeerBook:
 class ContactBook:
     """Decodes the contacts of an answer, each distinct one once."""
 
-    __slots__ = ("_own_id",)
+    __slots__ = ("_own_id", "_per_host")
 
-    def __init__(self, own_id: bytes) -> None:
+    def __init__(self, own_id: bytes, per_host: int) -> None:
         self._own_id = own_id
+        self._per_host = per_host
 
     def decode(self, contacts4: bytes, contacts6: bytes, giver_scope: int) -> list[Contact]:
         """The usable contacts, in the order given.
 
         Left out: ourselves, addresses that nobody can have (port 0, multicast, …), and any more local than the one who
-        hands it on: a loopback address only from loopback, a private one from the same or a narrower scope.
+        hands it on: a loopback address only from loopback, a private one from the same or a narrower scope. And of one
+        public host all but the first few: sixteen ports of a victim would be asked, each of them twice.
         """
         found = []
+        hosts: dict[str, int] = {}
         own_id = self._own_id
         for packed, size in ((contacts4, 38), (contacts6, 50)):
             for start in range(0, len(packed), size):
                 contact = _usable(packed[start : start + size])
-                if contact is not None and contact.scope >= giver_scope and contact.id != own_id:
-                    found.append(contact)
+                if contact is None or contact.scope < giver_scope or contact.id == own_id:
+                    continue
+                if contact.scope == Scope.PUBLIC:
+                    host = contact.endpoint.host
+                    hosts[host] = there = hosts.get(host, 0) + 1
+                    if there > self._per_host:
+                        continue
+                found.append(contact)
         return found
 
 

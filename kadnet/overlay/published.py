@@ -92,18 +92,21 @@ class Published:
         return await self._saved(key, lambda connection: self._save(connection, record, b"", 0, data, lease, now))
 
     async def put_entry(
-        self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None
+        self, key: Key, value: bytes | None, lease: int, met: int | None, if_seq: int | None, after: int | None = None
     ) -> Publication:
         """Sign the next entry under `key` and keep it.
 
         `met`: the highest seq of ours that the overlay showed, None for none. Raises Conflict when `if_seq` is given
-        and is not the highest of that and of what we kept (0 stands for "there is none").
+        and is not the highest of that and of what we kept (0 stands for "there is none"), and when `after` is given and
+        another one of ours has been put since that seq.
         """
 
         now = self._now()
 
         def write(connection: sqlite3.Connection) -> Publication:
             row = connection.execute("SELECT seq FROM published WHERE key = ?", (key.hash,)).fetchone()
+            if after is not None and (row is None or row[0] != after):
+                raise _Refused(Conflict(f"{key} has been put again since seq {after}", seq=row[0] if row else None))
             known = [seq for seq in (met, row[0] if row else None) if seq is not None]
             highest = max(known, default=None)
             if if_seq is not None and if_seq != (highest or 0):

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import trio
 
-from kadnet.errors import KadnetError, ProtocolError
+from kadnet.errors import Conflict, KadnetError, ProtocolError
 from kadnet.kademlia.contact import Contact
 from kadnet.overlay.published import Publication, Published
 from kadnet.overlay.storing import Spreading
@@ -26,8 +26,10 @@ from kadnet.overlay.walk import Walk, newest
 class Tails:
     """The tasks of puts under way, in the nursery of the node. `begin` before use, `end` after."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, at_once: int) -> None:
+        """`most` tasks; `at_once`: how many puts walk at the same time, in such a task or not. The others wait."""
         self._most = most
+        self.turn = trio.Semaphore(at_once)
         self._nursery: trio.Nursery | None = None
         self.running = 0
 
@@ -61,7 +63,7 @@ class PutMeans:
     published: Published
     spread: Callable[[Publication], Spreading]
     note: Callable[[Publication, int, bool], Awaitable[None]]
-    spawn: Callable[[Callable[[], Awaitable[None]]], bool]
+    tails: Tails
     own_id: bytes
 
 
@@ -79,15 +81,18 @@ class Putting:
         means: PutMeans,
         publication: Publication,
         to_key: ToKey,
-        again: Callable[[int], Awaitable[Publication]] | None,
+        again: Callable[[int, int], Awaitable[Publication]] | None,
     ) -> None:
-        """`again(seq)` signs the value anew, above `seq`; None for what has no seq."""
+        """`again(seq, after)` signs the value anew, above `seq`: Conflict when we have put another since `after`.
+
+        None for what has no seq.
+        """
         self._means = means
         self.publication = publication
         self._again = again
         self._spreading = means.spread(publication)
         self._walk = to_key(replied=self._replied)
-        self._met = False
+        self._met_any = False
         self._error: KadnetError | ProtocolError | None = None
         self._noted = trio.Event()
         self._noted_as: tuple[Publication, int] | None = None
@@ -99,7 +104,7 @@ class Putting:
 
     async def run(self) -> None:
         """Return when enough have acknowledged. Raises what the put came to: StorageFailed, Conflict."""
-        in_background = self._means.spawn(self._finish)
+        in_background = self._means.tails.spawn(self._finish)
         try:
             if not in_background:
                 await self._work()
@@ -108,7 +113,7 @@ class Putting:
             if self._error is not None:
                 raise self._error
             self._noted_as = self.publication, self.replicas
-            await self._means.note(self.publication, self.replicas, self._met)
+            await self._means.note(self.publication, self.replicas, self._met_any)
         except BaseException:
             self._scope.cancel()
             self._spreading.stop()
@@ -123,7 +128,7 @@ class Putting:
             await self._noted.wait()
             if self._error is None and self._noted_as != (self.publication, self.replicas):
                 try:
-                    await self._means.note(self.publication, self.replicas, self._met)
+                    await self._means.note(self.publication, self.replicas, self._met_any)
                 except KadnetError:
                     return  # it stays noted as it was, and is renewed no later for that
 
@@ -136,16 +141,17 @@ class Putting:
             self._spreading.enough.set()
 
     async def _store(self) -> None:
-        outcome = await self._walk.run()
-        self._met = bool(outcome.closest)
+        async with self._means.tails.turn:
+            outcome = await self._walk.run()
+        self._met_any = bool(outcome.closest)
         answered = [query.contact for query in outcome.trace if query.rtt is not None]
         asked = {query.contact.id for query in outcome.trace}
 
         def others() -> list[Contact]:
             return [contact for contact in self._walk.known() if contact.id not in asked]
 
-        met = self._met_elsewhere()
-        if met is not None:
+        met = self._met()
+        if met is not None and self._is_latest():
             await self._sign_above(met)
         self._spreading.walked(answered, others)
         stored = await self._spreading.outcome()
@@ -155,16 +161,19 @@ class Putting:
             await self._spreading.outcome()
 
     def _replied(self, contact: Contact) -> None:
-        if self._again is None or self._met_elsewhere() is None:
+        if self._met() is None:
             self._spreading.replied(contact)
 
-    def _met_elsewhere(self) -> int | None:
-        """The seq of an entry of ours that the walk has met and that this put has to stand above."""
+    def _met(self) -> int | None:
+        """The seq of an entry of ours that the walk has met and that does not stand below this put's.
+
+        Asked on the packet's path: it reads no disk.
+        """
         mine = newest((self._walk.records, self._walk.cached_only)).get(self._means.own_id)
         ours = self.publication.parsed
         if mine is None or self._again is None or mine.parsed.seq < ours.seq or mine.parsed.record == ours.record:
             return None
-        return mine.parsed.seq if self._is_latest() else None
+        return mine.parsed.seq
 
     def _is_latest(self) -> bool:
         """Whether this node has put nothing under the key since."""
@@ -174,7 +183,12 @@ class Putting:
     async def _sign_above(self, seq: int) -> None:
         assert self._again is not None
         before = self._spreading
+        try:
+            self.publication = await self._again(seq, self.publication.parsed.seq)
+        except Conflict:
+            if self._is_latest():
+                raise
+            return  # overtaken while it waited for the disk
         before.stop()
-        self.publication = await self._again(seq)
         self._spreading = self._means.spread(self.publication)
         before.enough.set()  # whoever waits for it looks again

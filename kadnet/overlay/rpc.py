@@ -155,6 +155,7 @@ class Rpc:
             peer = self._peers.to_ask(contact.id)
         except ProtocolError as error:
             self.counters.dropped.add(error.reason)
+            self._hooks.failed(contact, self._now())  # nobody can have this ID: whoever remembers it forgets it
             on_failure(error.reason)
             return None
         call = Call(contact, peer, kind, args, on_answer, on_failure, attempts)
@@ -187,6 +188,7 @@ class Rpc:
         """Seconds after which a near contact that was asked alone is in doubt, and the next is asked beside it."""
         peer = self._peers.get(contact.id)
         wait = self._rtt.timeout(None if peer is None else peer.rtt)
+        wait = min(wait, self._settings.longest_head_start)
         if peer is None or peer.rtt.srtt is None or peer.rtt.rttvar is None:
             return wait
         return min(wait, peer.rtt.srtt + max(self._settings.head_start, 4 * peer.rtt.rttvar))

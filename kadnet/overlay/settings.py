@@ -75,10 +75,12 @@ class Tuning:
     shared key that bring nothing new, once its walk is over; `page_limit`: for all of them, 64 pages at 300 ms each.
     `max_entries`: of one key that a get keeps, four times what one holder may have. `max_published`: records of our own
     kept and renewed. `max_tails`: puts under way or finishing behind the back of who asked for them, a dozen requests
-    and some 10 KiB each; one more waits for all of its holders itself. `join_pause`: seconds from the first contact to
-    the first walk, in which the others of the list may answer too. `join_again`: seconds until that walk is tried again
-    when nobody answered it; somebody who comes or is back sets it off at once. `get_quorum`: the share of the closest
-    whose answers end a get while the rest are in doubt; it meets every put that a quarter of them acknowledged.
+    and some 10 KiB each; one more waits for all of its holders itself. `puts_at_once`: of all puts that walk at the
+    same time, the others wait: hundreds of walks at once take each other's answers for losses. `join_pause`: seconds
+    from the first contact to the first walk, in which the others of the list may answer too. `join_again`: seconds
+    until that walk is tried again when nobody answered it; somebody who comes or is back sets it off at once.
+    `get_quorum`: the share of the closest whose answers end a get while the rest are in doubt; it meets every put that
+    a quarter of them acknowledged.
     """
 
     first_join: float = 10.0
@@ -90,6 +92,7 @@ class Tuning:
     max_entries: int = 256
     max_published: int = 100_000
     max_tails: int = 256
+    puts_at_once: int = 64
     lookup: LookupSettings = field(default_factory=LookupSettings)
     table: TableSettings = field(default_factory=TableSettings)
     contact_cache: ContactCacheSettings = field(default_factory=ContactCacheSettings)

@@ -102,10 +102,10 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One peer of a walk. `hop` 1 was known beforehand; `brought`: contacts new to the walk that it named.
+    """One peer of a walk. `hop` 1: the walk began with it; `brought`: contacts new to the walk that it named.
 
-    `via`: the ID of the peer that named it first, null for who was known beforehand. `shared_bits`: leading bits that
-    it shares with the target.
+    `via`: the ID of the peer that named it first, null for whom the walk began with. `shared_bits`: leading bits
+    that it shares with the target. `path`: on which of several paths it was asked, from 1; null where there is one.
     """
 
     hop: int
@@ -118,6 +118,7 @@ class Query:
     brought: int
     via: str | None = None
     shared_bits: int = 0
+    path: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

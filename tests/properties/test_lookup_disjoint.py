@@ -45,7 +45,7 @@ def test_who_has_answered_is_asked_nowhere_else(world: World, paths: int) -> Non
 
 @given(worlds, counts)
 def test_what_a_path_asks_it_was_told_on_that_path(world: World, paths: int) -> None:
-    """Whoever was not known beforehand leads back, from namer to namer, to one path's share of those who were."""
+    """Whoever the walk did not begin with leads back, from namer to namer, to one path's share of those who were."""
     journey = over(paths, world).run()
     via = {query.contact.id: query.via for query in journey.lookup.outcome().trace}
     known = {contact.id for contact in journey.seeds}

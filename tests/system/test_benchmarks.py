@@ -93,6 +93,23 @@ def test_options_that_are_unknown_or_cannot_be_get_one_line() -> None:
         assert done.stderr.count("\n") == 1
 
 
+def test_without_matplotlib_a_file_is_looked_at_first_and_then_what_is_to_be_installed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text("")
+    for package in ("benchmarks", "benchmarks.figures"):
+        bare = (
+            "import importlib.util, runpy, sys; find = importlib.util.find_spec; "
+            "importlib.util.find_spec = lambda name, *of: None if name == 'matplotlib' else find(name, *of); "
+            f"sys.argv[0] = '{package}'; runpy.run_module('{package}', run_name='__main__')"
+        )
+        for name, said in (("nowhere.jsonl", "nowhere.jsonl"), ("lines.jsonl", "matplotlib: pip install '.[plot]'")):
+            command = [sys.executable, "-c", bare, "--from", str(tmp_path / name), "--docs", str(tmp_path)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+            assert done.returncode == 2, done
+            assert done.stderr.startswith("error: ")
+            assert said in done.stderr
+            assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("script", [_ASKER, _STARTS_IT], ids=["the asker", "what started the asker"])
 def test_no_server_of_a_pair_outlives_a_kill_of(script: str) -> None:
     process = subprocess.Popen(python(script), stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)

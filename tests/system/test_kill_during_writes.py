@@ -76,6 +76,6 @@ def test_what_was_acknowledged_outlives_kill_9_and_the_seqs_go_on(town: Town) ->
         entry = highest[key]
         stored = node.json("put", key, "after all")
         assert stored["seq"] > entry.seq
-        assert stored["replicas"] == len(others)
+        assert stored["replicas"] >= 3 * len(others) // 4
         for other in others:
             assert other("get", stored["key"]).out == "after all"

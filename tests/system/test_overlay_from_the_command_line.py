@@ -60,12 +60,15 @@ def test_a_value_put_on_one_node_is_found_by_all_others(nodes: list[Running]) ->
     writer = nodes[3]
     before = held(nodes)
     stored = writer.json("put", "color", "blue")
-    after = held(nodes)
-    assert stored == {"key": "color", "seq": 1, "replicas": REPLICAS, "wanted": REPLICAS}
-    keepers = [node for node, was, now in zip(nodes, before, after, strict=True) if now > was]
-    assert len([node for node in keepers if node is not writer]) == REPLICAS
+    assert stored["replicas"] >= 3 * REPLICAS // 4  # it returns with three quarters
+    assert stored == {"key": "color", "seq": 1, "replicas": stored["replicas"], "wanted": REPLICAS}
+
+    def keepers() -> list[Running]:
+        return [node for node, was, now in zip(nodes, before, held(nodes), strict=True) if now > was]
+
+    assert until(lambda: len([node for node in keepers() if node is not writer]) >= REPLICAS)
     holders, others, brought = asked(nodes, "color")
-    assert set(holders) == {*keepers, writer}, "nobody who holds it pretends that the network answered"
+    assert set(holders) == {*keepers(), writer}, "nobody who holds it pretends that the network answered"
     assert len(others) >= NODES - REPLICAS - 1
     for found in brought:
         (value,) = found["values"]
@@ -239,7 +242,7 @@ def test_records_outlive_the_bootstrap_node_and_a_holder_who_comes_back_without_
         assert again("get", key).out == value
     assert survivors[0].json("ping", again.address)["id"] == holder.id
     stored = again.json("put", "after-the-fall", "still here")
-    assert stored["replicas"] == REPLICAS
+    assert stored["replicas"] >= 3 * REPLICAS // 4
     assert survivors[1]("get", "after-the-fall").out == "still here"
 
     second = kadnet(again.data_dir, "run", "--listen", "127.0.0.1:0")

@@ -25,7 +25,7 @@ SHAPES: list[Any] = [
     PEER,
     shapes.Bucket(3, 4, (PEER,), (shapes.Place("i", "a"),)),
     shapes.Pong("i", "a", 0.5),
-    shapes.Walked("00", (), "why", 1, 2, 3, 4.5, (shapes.Query(1, "i", "a", 1, 0.0, None, "failed", 0, "v", 23),)),
+    shapes.Walked("00", (), "why", 1, 2, 3, 4.5, (shapes.Query(1, "i", "a", 1, 0.0, None, "failed", 0, "v", 23, 2),)),
     shapes.Ready("ready", "i", "a", "c"),
     shapes.Problem("t", "input", "title", 400, "d", "h"),
     shapes.ResolveRequest("w"),

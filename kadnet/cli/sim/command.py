@@ -15,6 +15,7 @@ from typing import Literal
 import click
 
 from kadnet.cli.common import Request, say, say_json, verb
+from kadnet.cli.page import page_of
 from kadnet.cli.sim import style
 from kadnet.cli.sim.memory import available
 from kadnet.cli.sim.options import (
@@ -112,7 +113,7 @@ def sim(
         if request.as_json:
             say_json(as_json(plan, strategies, reports, interrupted=stopped))
         else:
-            for line in table(plan, reports, missing, interrupted=stopped):
+            for line in table(plan, reports, missing, interrupted=stopped, page=page_of(sys.stdout)):
                 say(line)
         if plot is not None:
             with progress.drawing():

@@ -1,16 +1,15 @@
 """What `kadnet sim` says at its end: the world in a line, a row for each strategy, and what the columns mean.
 
-Pure: reports in, lines and plain JSON values out. No line is wider than 100 columns.
+Pure: reports in, lines and plain JSON values out. No line is wider than 100 columns, and prose no wider than the page.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from kadnet.cli.page import columns
+from kadnet.cli.page import Page, columns, wrapped
 
 if TYPE_CHECKING:
     from kadnet.lab.model import Plan, Report, Sample
@@ -23,12 +22,13 @@ _HEAD: Final = ("strategy", *("p50", "p95", "p99") * 2, "p50", "p95", "messages"
 # What stands above them: over which of the columns p50, p95, p99.
 _GROUPS: Final = ((" first, × median ", 0, 2), (" first, × direct ", 3, 5), (" all k, s ", 6, 7))
 
-_MEANING: Final = """\
-first: the time until the first value, in median round trips of this kind of network, and in direct
-round trips to the nearest living node that holds the value, which nobody can beat.
-all k: the time until the k closest nodes have answered. p95: 95 of 100 lookups took no longer.
-messages: requests sent for one lookup, on average. hops: 1 when the holder of the value was known.
-found: lookups that had the value at all. recall: how many of the k closest living nodes were met."""
+_MEANING: Final = (
+    "first: the time until the first value, in median round trips of this kind of network, and in direct round trips "
+    "to the nearest living node that holds the value, which nobody can beat.",
+    "all k: the time until the k closest nodes have answered. p95: 95 of 100 lookups took no longer.",
+    "messages: requests sent for one lookup, on average. hops: 1 when the holder of the value was known.",
+    "found: lookups that had the value at all. recall: how many of the k closest living nodes were met.",
+)
 
 
 def world(plan: Plan) -> str:
@@ -59,14 +59,23 @@ def finished(report: Report) -> str:
 
 
 def table(
-    plan: Plan, reports: Sequence[Report], missing: Sequence[str] = (), *, interrupted: bool = False
+    plan: Plan,
+    reports: Sequence[Report],
+    missing: Sequence[str] = (),
+    *,
+    interrupted: bool = False,
+    page: Page | None = None,
 ) -> list[str]:
-    """All of it. `missing`: strategies that were asked for and had not begun when it was interrupted."""
+    """All of it. `missing`: strategies that were asked for and had not begun when it was interrupted.
+
+    `page`: what it is printed on; the sentences are made to fit it, while the figures keep their columns.
+    """
     from kadnet.lab.model import summary
 
     halted = "interrupted after" if interrupted else "ended with"
-    lines = textwrap.wrap(f"{world(plan)}; {_lookups(plan.lookups)} each", _WIDTH)
-    lines += [*(network(report.median_rtt) for report in reports[:1]), ""]
+    width = _WIDTH if page is None or page.width is None else min(_WIDTH, page.width)
+    head = [f"{world(plan)}; {_lookups(plan.lookups)} each", *(network(report.median_rtt) for report in reports[:1])]
+    lines = [*_prose(head, width), ""]
     if reports:
         rows = [_row(report, summary(report)) for report in reports]
         aligned = columns([_HEAD, *rows], "l" + "r" * 12)
@@ -78,7 +87,12 @@ def table(
         )
     if missing:
         notes.append(f"interrupted before {', '.join(missing)} could begin")
-    return [*lines, *notes, *([""] if notes and reports else []), *(_MEANING.splitlines() if reports else [])]
+    lines += [*_prose(notes, width), *([""] if notes and reports else [])]
+    return [*lines, *_prose(_MEANING if reports else (), width)]
+
+
+def _prose(sentences: Sequence[str], width: int) -> list[str]:
+    return [line for sentence in sentences for line in wrapped(sentence, width)]
 
 
 def _lookups(count: int) -> str:

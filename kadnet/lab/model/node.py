@@ -83,7 +83,11 @@ class Node:
         return putting
 
     def network_size(self) -> float | None:
-        return self.size.nodes()
+        return self.size.nodes(len(self.table))
+
+    def is_among_closest(self, distance: int, k: int) -> bool:
+        """See `NetworkSize`."""
+        return self.size.is_among_closest(distance, k, len(self.table))
 
     # Upkeep.
 
@@ -118,6 +122,9 @@ class Node:
             if stands is contact or stands == contact:
                 target = self.cache.question(engine.now, self._rng)
                 self.ask(contact, target, None if target is None else self._named, None, attempts=3)
+                unknown = self.cache.explore(engine.now, self._rng)
+                if unknown is not None:
+                    self.ask(unknown[0], unknown[1], self._explored, None, attempts=3)
             else:
                 self.ask(contact, None, None, None)
         if wake_at is not None and wake_at != self._armed:
@@ -126,6 +133,9 @@ class Node:
 
     def _named(self, contacts: list[Contact], _holds: bool, now: float) -> None:
         self.cache.named(contacts, now)
+
+    def _explored(self, contacts: list[Contact], _holds: bool, now: float) -> None:
+        self.cache.explored(contacts, now)
 
     def _wake(self, armed: float) -> None:
         if armed == self._armed and self.alive:
@@ -194,8 +204,7 @@ class Node:
 
     def starts(self, key: int, count: int) -> list[Contact]:
         """Where a walk begins: see `Neighbours.starts`."""
-        known = self.cache.closest(key, count, self.world.engine.now)
-        return known if len(known) >= count else known + self.table.closest(key, count)
+        return self.cache.starts(self.table, key, count, self.world.engine.now)
 
     def near(self) -> int:
         """A distance within which a contact is probably one of the k closest: see `Neighbours.near`."""

@@ -54,7 +54,7 @@ class Putting:
         self._calls: list[Call] = []
         self._walked_with = 0
         tuning = node.tuning
-        self._spread = Spread(key, tuning.lookup.k, tuning.spread, is_near=node.size.is_among_closest)
+        self._spread = Spread(key, tuning.lookup.k, tuning.spread, is_near=node.is_among_closest)
         self._walk: _Told | None = _Told(node, key, self._walked, self._replied)
 
     @property

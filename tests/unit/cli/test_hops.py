@@ -84,6 +84,14 @@ def test_a_line_says_when_it_was_asked_what_came_how_near_it_is_whom_it_named_an
     assert lines[2].split() == ["└─", "bbbbbbbb", "203.0.113.7:7420", "1234", "ms", "5.0", "ms", "1", "bit", "-", "#1"]
 
 
+def test_of_a_walk_on_several_paths_each_line_says_on_which_it_was_asked() -> None:
+    lines = tree(walked(query("a", 0.0, path=1), query("b", 0.1, path=2), query("c", 5.0, "b", path=2)), Page(80))
+    assert lines[0].split()[:4] == ["id", "address", "path", "asked"]
+    assert [line.split("203.0.113.7:7420")[1].split()[0] for line in lines[1:4]] == ["1", "2", "2"]
+    assert max(map(len, tree(walked(query("a", 0.0, path=1)), Page(40)))) <= 40
+    assert "path" not in tree(walked(*FAMILY), Page(80))[0]
+
+
 def test_the_end_of_each_that_did_not_answer_is_told_and_what_the_marks_mean() -> None:
     silent: dict[str, Any] = {"rtt_ms": None, "attempts": 2}
     lines = tree(

@@ -45,6 +45,20 @@ async def test_a_queued_message_is_exit_1_and_says_why_and_that_it_is_kept(tmp_p
         assert len(node.posted) == 2
 
 
+async def test_who_has_not_got_a_message_yet_is_called_by_the_name_of_the_contact(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        await node.add_contact("eve", nodeid.encode(EVE.public))
+        await node.add_contact("bob", BOB_ID)
+        node.offline = f"{BOB_ID} was not found"
+        done = await asked(tmp_path, "send", "bob", "later", "--wait", "0")
+        assert done.exit_code == 1
+        assert done.stderr.startswith("kadnet: not delivered yet: bob was not found; it is kept")
+        found = json.loads((await asked(tmp_path, "send", "bob", "later", "--wait", "0", "--json")).stdout)
+        assert found["problem"] == node.offline
+        await node.remove_contact("bob")
+        assert f": {BOB_ID} was not found; " in (await asked(tmp_path, "send", BOB_ID, "x", "--wait", "0")).stderr
+
+
 async def test_a_queued_message_without_a_reason_yet_has_no_problem_in_its_json(tmp_path: Path) -> None:
     async with served(tmp_path) as node:
         node.offline = ""

@@ -121,6 +121,16 @@ async def test_the_json_of_a_lookup_names_who_named_whom(tmp_path: Path) -> None
             assert query["shared_bits"] == f"{position(public) ^ target:0256b}".index("1")
 
 
+async def test_the_json_of_a_lookup_says_on_which_path_each_was_asked(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        for paths, said in (("1", [None, None]), ("4", [1, 2])):
+            walked = json.loads((await asked(tmp_path, "lookup", "color", "--paths", paths, "--json")).stdout)
+            assert [query["path"] for query in walked["trace"]] == said
+        assert node.paths == [1, 4]
+        lines = (await asked(tmp_path, "lookup", "color", "--paths", "4", "--trace")).stdout.splitlines()
+        assert lines[0].split()[:3] == ["id", "address", "path"]
+
+
 async def test_a_lookup_goes_on_one_path_or_as_many_as_are_asked_for(tmp_path: Path) -> None:
     async with served(tmp_path) as node:
         await asked(tmp_path, "lookup", "color")

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from kadnet.cli.page import Page, columns, fitted, page_of
+from kadnet.cli.page import Page, columns, fitted, page_of, wrapped
 
 ROWS = [["id", "address", "rtt"], ["abcdefgh", "203.0.113.255:54321", "9.9 ms"], ["x", "[2001:db8::1]:7420", "-"]]
 
@@ -18,6 +18,11 @@ def test_columns_are_aligned_and_have_no_tail() -> None:
     assert columns([("a", "1"), ("bbb", "22")], "lr") == ["a     1", "bbb  22"]
     assert columns([("a", "x"), ("bbb", "")]) == ["a    x", "bbb"]
     assert columns([]) == []
+
+
+def test_prose_is_wrapped_where_the_page_has_an_end() -> None:
+    assert wrapped("a k20-a3-5s b", 9) == ["a", "k20-a3-5s", "b"]
+    assert wrapped("a b " * 90, None) == ["a b " * 90]
 
 
 def test_what_fits_is_left_alone() -> None:

@@ -109,7 +109,7 @@ async def test_stats_go_to_stderr_beside_the_value(tmp_path: Path) -> None:
         await asked(tmp_path, "put", "color", "blue")
         got = await asked(tmp_path, "get", "color", "--stats")
     assert got.stdout == "blue"
-    assert got.stderr == "answered by network: 2 queries, 1 hops, 250.0 ms, 3 datagrams out and 0 in\n"
+    assert got.stderr == "answered by network: 2 messages, 1 hop, 250.0 ms, 3 datagrams out and 0 in\n"
 
 
 @pytest.mark.parametrize(

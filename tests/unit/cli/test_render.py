@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from kadnet.cli import render
-from kadnet.shapes import Outgoing, Walked
+from kadnet.cli.page import Page
+from kadnet.shapes import Outgoing, Peer, Walked
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,21 @@ def test_an_age_has_two_units_at_most(seconds: float, said: str) -> None:
 
 
 def test_nobody_there_is_said_in_words() -> None:
-    assert render.peers([], 0.0, full=False) == ["no live peers"]
+    assert render.peers([], 0.0, Page(), full=False) == ["no live peers"]
+
+
+def test_ids_of_peers_are_whole_where_they_fit_and_where_it_is_asked_for() -> None:
+    id, address = "7loqfhhl" * 7, f"kadnet://{'7loqfhhl' * 7}@192.0.2.70:7420"
+    found = [Peer(id, address, 12.3, 10.0, 95.0, 3, True, 0)]
+    whole = render.peers(found, 100.0, Page(), full=False)
+    assert whole[1].split() == [id, "192.0.2.70:7420", "12.3", "ms", "1m30s", "5s", "ago", "-"]
+    needed = max(map(len, whole))
+    assert render.peers(found, 100.0, Page(needed), full=False) == whole
+    for width in (needed - 1, 80, 50):
+        lines = render.peers(found, 100.0, Page(width), full=False)
+        assert lines[1].split()[0] == id[:8]
+        assert max(map(len, lines)) <= width
+    assert address in render.peers(found, 100.0, Page(40), full=True)[1]
 
 
 def test_a_walk_that_met_nobody_says_why() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -103,7 +104,9 @@ class FakeNode(FakeChat):
     async def lookup(self, target: str | bytes, *, paths: int = 1) -> LookupOutcome:
         await self._begin()
         self.paths.append(paths)
-        return WALK
+        if paths == 1:
+            return WALK
+        return replace(WALK, trace=tuple(replace(query, path=number) for number, query in enumerate(WALK.trace, 1)))
 
     def status(self) -> Status:
         if self.raises is not None:

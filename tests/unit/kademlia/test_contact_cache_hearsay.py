@@ -108,3 +108,21 @@ def test_what_is_asked_about_is_where_least_is_known() -> None:
     known.closest(0, 16, 0.0)
     asked = [place for _ in range(400) if (place := known.question(0.0, rng)) is not None]
     assert sum(place >> 255 for place in asked) < len(asked) // 4
+
+
+def test_exploring_stops_nearly_where_answers_bring_nothing_new() -> None:
+    contacts = take(60)
+    known, rng = cache(), random.Random(3)
+    known.named(contacts[:20], 0.0)
+    assert [known.explore(0.0, rng) for _ in range(50)] == [None] * 50, "it has not walked"
+    known.closest(0, 16, 0.0)
+    asked = [found for _ in range(50) if (found := known.explore(1.0, rng)) is not None]
+    assert len(asked) == 50
+    assert all(contact == min(contacts[:20], key=lambda each: each.position ^ place) for contact, place in asked[:1])
+    for _ in range(60):
+        known.explored(contacts[:20], 1.0)
+    rarely = sum(known.explore(1.0, rng) is not None for _ in range(1000))
+    assert 20 < rarely < 90
+    known.explored(contacts[20:], 1.0)  # news again
+    assert sum(known.explore(1.0, rng) is not None for _ in range(1000)) > 3 * rarely
+    assert known.explore(700.0, rng) is None

@@ -53,7 +53,7 @@ class Walk:
         return [contact.position for contact in self.lookup.closest(1000)]
 
 
-def test_the_contacts_known_beforehand_are_dealt_out_nearest_first() -> None:
+def test_the_contacts_a_walk_begins_with_are_dealt_out_nearest_first() -> None:
     walk = Walk(40, 10, 30, 20, 60, 50, parallelism=2)
     assert walk.advance() == [(10, 1), (30, 1), (20, 1), (40, 1)]
     walk.reply(20)
@@ -168,6 +168,7 @@ def test_the_outcome_tells_of_all_paths_in_the_order_of_asking() -> None:
     outcome = walk.lookup.outcome()
     assert [(query.contact.position, query.started) for query in outcome.trace] == [(10, 0.0), (20, 0.0), (5, 0.1)]
     assert [query.via for query in outcome.trace] == [None, None, peer(10).id]
+    assert [query.path for query in outcome.trace] == [1, 2, 1]
     assert (outcome.hops, outcome.queries, outcome.answers) == (2, 3, 3)
     assert [contact.position for contact in outcome.closest] == [5, 10]
     assert outcome.reason == ARRIVED

@@ -97,6 +97,56 @@ def test_a_network_that_has_grown_or_shrunk_is_known_after_as_many_walks_as_are_
         assert 0.75 * after <= found <= 1.3 * after, f"seed {seed}"
 
 
+@pytest.mark.parametrize(("before", "after"), [(2, 41), (2, 400), (30, 3000)])
+def test_walks_of_before_the_network_grew_do_not_count_beside_those_who_live_now(before: int, after: int) -> None:
+    """Of the walks that are remembered most are of a network that was far smaller than our own table is now."""
+    for seed in range(10):
+        rng, size = random.Random(f"outgrown {seed}"), NetworkSize(NetworkSizeSettings())
+        small, large = world(before, rng), world(after, rng)
+        living = min(len(large), 100)
+        for _ in range(12):
+            walk(size, small, rng.getrandbits(BITS))
+        assert size.nodes() == pytest.approx(before, rel=0.5)
+        assert size.nodes(living) is None, "what is left is less than three walks"
+        assert not size.is_among_closest(1, K, living)
+        for _ in range(7):
+            walk(size, large, rng.getrandbits(BITS))
+        found = size.nodes(living)
+        assert found is not None
+        assert 0.6 * after <= found <= 1.7 * after, f"seed {seed}"
+        assert not size.is_among_closest(int(60 / after * 2**BITS), K, living), "in a network of so few it would be"
+
+
+def test_walks_that_were_outgrown_count_again_when_the_many_have_gone() -> None:
+    rng, size = random.Random(5), NetworkSize(NetworkSizeSettings())
+    for _ in range(6):
+        walk(size, world(8, rng), rng.getrandbits(BITS))
+    assert size.nodes(40) is None
+    assert size.nodes(7) == pytest.approx(8.0)
+
+
+def test_there_are_never_fewer_nodes_than_live_in_our_tables_and_us() -> None:
+    rng, size = random.Random(6), NetworkSize(NetworkSizeSettings())
+    positions = world(60, rng)
+    for _ in range(16):
+        walk(size, positions, rng.getrandbits(BITS))
+    alone = size.nodes()
+    assert alone is not None
+    assert size.nodes(int(alone) + 9) == int(alone) + 10
+    assert size.nodes(int(alone) - 9) == alone
+
+
+@pytest.mark.parametrize("nodes", [20, 60, 100])
+def test_where_all_nodes_are_known_hardly_a_walk_is_lost(nodes: int) -> None:
+    """By chance half of the walks claim fewer than there are; without them three would not be had for long."""
+    for seed in range(SEEDS):
+        rng, size = random.Random(f"whole {nodes} {seed}"), NetworkSize(NetworkSizeSettings())
+        positions = world(nodes, rng)
+        for _ in range(8):
+            walk(size, positions, rng.getrandbits(BITS))
+        assert size.nodes(nodes - 1) is not None, f"seed {seed}"
+
+
 def test_walks_to_one_place_count_once_and_make_nothing_older() -> None:
     rng, size = random.Random(2), NetworkSize(NetworkSizeSettings())
     positions = world(500, rng)

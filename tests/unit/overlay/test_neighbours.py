@@ -266,6 +266,23 @@ async def test_after_a_walk_contacts_that_are_due_for_a_ping_are_asked_for_other
 
 
 @in_lab
+async def test_a_node_in_use_asks_strangers_who_are_near_places_it_knows_nobody_at(lab: Lab) -> None:
+    tuning = Tuning(upkeep=replace(Tuning().upkeep, refresh_every=1e6))
+    node = await lab.node("node", "10.0.0.1", tuning=tuning)
+    peer, stranger = await lab.raw("peer", "10.1.0.1"), await lab.raw("stranger", "10.2.0.1")
+    alive(peer)
+    alive(stranger)
+    fill(node, [peer.contact])
+    neighbours = node.overlay.neighbours
+    await trio.sleep(700)  # the walks of the join are long over
+    neighbours.named([stranger.contact], trio.current_time())
+    neighbours.starts(4, 0, 16)
+    await trio.sleep(550)  # rarely: so far there was nothing new
+    assert stranger.messages(FindNode)
+    assert stranger.contact in neighbours.contacts()  # it has answered
+
+
+@in_lab
 async def test_who_no_longer_serves_starts_no_walk(lab: Lab) -> None:
     node = await lab.node("node", "10.0.0.1")
     peer = await lab.raw("peer", "10.1.0.1")

@@ -68,7 +68,7 @@ def packed(*contacts: Contact) -> bytes:
 
 
 def test_contacts_of_an_answer_come_in_its_order_without_what_nobody_can_be() -> None:
-    contacts = ContactBook(OWN.public)
+    contacts = ContactBook(OWN.public, 2)
     good = [Contact(id_of(str(n)), Endpoint(host, 9)) for n, host in enumerate(("10.0.0.1", "198.51.100.1"))]
     good6 = [Contact(id_of("six"), Endpoint("2001:db8::1", 9))]
     bad = [
@@ -84,7 +84,7 @@ def test_contacts_of_an_answer_come_in_its_order_without_what_nobody_can_be() ->
 
 
 def test_nothing_more_local_than_the_giver_is_believed() -> None:
-    contacts = ContactBook(OWN.public)
+    contacts = ContactBook(OWN.public, 2)
     loop, private, public = (
         Contact(id_of(host), Endpoint(host, 9)) for host in ("127.0.0.1", "192.168.0.1", "203.0.113.1")
     )
@@ -94,12 +94,22 @@ def test_nothing_more_local_than_the_giver_is_believed() -> None:
     assert contacts.decode(answer, b"", 2) == [public]
 
 
+def test_of_one_public_host_an_answer_brings_no_more_than_a_bucket_takes() -> None:
+    ports = [Contact(id_of(f"port {port}"), Endpoint("198.51.100.7", port)) for port in range(1, 9)]
+    other = Contact(id_of("other"), Endpoint("198.51.100.8", 9))
+    here = [Contact(id_of(f"here {port}"), Endpoint("10.0.0.1", port)) for port in range(1, 9)]
+    contacts = ContactBook(OWN.public, 2)
+    assert contacts.decode(packed(*ports, other), b"", 2) == [*ports[:2], other]
+    assert contacts.decode(packed(*ports[2:]), b"", 2) == ports[2:4]
+    assert contacts.decode(packed(*here), b"", 1) == here
+
+
 def test_a_contact_that_is_handed_on_often_is_made_once_for_all_nodes_of_a_process() -> None:
     one = packed(Contact(id_of("often"), Endpoint("10.0.0.1", 9)))
-    (first,) = ContactBook(OWN.public).decode(one, b"", 1)
-    assert ContactBook(OWN.public).decode(one, b"", 1)[0] is first
-    assert ContactBook(id_of("another node")).decode(one, b"", 1)[0] is first
-    assert ContactBook(id_of("often")).decode(one, b"", 1) == [], "shared, and yet nobody is told of itself"
+    (first,) = ContactBook(OWN.public, 2).decode(one, b"", 1)
+    assert ContactBook(OWN.public, 2).decode(one, b"", 1)[0] is first
+    assert ContactBook(id_of("another node"), 2).decode(one, b"", 1)[0] is first
+    assert ContactBook(id_of("often"), 2).decode(one, b"", 1) == [], "shared, and yet nobody is told of itself"
 
 
 def test_the_memory_of_decoded_contacts_is_bounded() -> None:

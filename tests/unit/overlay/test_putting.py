@@ -263,7 +263,7 @@ async def test_an_entry_of_ours_that_the_walk_meets_is_stood_above(lab: Lab) -> 
 
 
 async def test_too_many_puts_at_once_finish_in_the_foreground() -> None:
-    tails, gate = Tails(1), trio.Event()
+    tails, gate = Tails(1, 1), trio.Event()
     assert not tails.spawn(gate.wait)
     async with trio.open_nursery() as nursery:
         tails.begin(nursery)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from kadnet.cli.page import Page
 from kadnet.cli.sim.table import as_json, table, world
 from kadnet.lab.model import STRATEGIES, Plan, Sample
 from tests.unit.cli.sim.fake import DONE, LOST, report
@@ -64,6 +65,18 @@ def test_no_line_is_wider_than_100_columns_whatever_the_figures_are() -> None:
     assert lines[6].split() == [
         "kadnet*", *["11022"] * 3, *["1e+06"] * 3, "98765", "98765", "1e+05", "50.0", "100.0%", "100.0%",
     ]  # fmt: skip
+
+
+def test_sentences_are_no_wider_than_the_terminal_and_figures_keep_their_columns() -> None:
+    plan = Plan(nodes=50, lookups=41, stale=0.4)
+    some = report(samples=(DONE,) * 3, plan=plan)
+    wide, narrow = table(plan, [some], ["k8-a3-2s"]), table(plan, [some], ["k8-a3-2s"], page=Page(60))
+    assert wide == table(plan, [some], ["k8-a3-2s"], page=Page(200))
+    assert " ".join(narrow).split() == " ".join(wide).split(), "nothing is lost"
+    for line in narrow:
+        assert len(line) <= 60 or line in wide[:7]
+    assert max(map(len, narrow[-6:])) <= 60
+    assert any(len(line) > 60 for line in wide[-6:])
 
 
 def test_lookups_that_never_ended_are_told_apart_from_an_interrupt() -> None:

@@ -11,7 +11,9 @@ from kadnet.errors import InputError
 from kadnet.kademlia.spreading import SpreadSettings
 from kadnet.lab.latency import Constant
 from kadnet.lab.model import STRATEGIES, Plan, Report, Simulation, summary
+from kadnet.lab.model.node import Node
 from kadnet.lab.model.putting import PutSample
+from kadnet.lab.model.world import World
 from kadnet.overlay.settings import Tuning
 
 WORLD = Plan(nodes=60, lookups=1, puts=20, stale=0.1, loss=0.01, seed=3)
@@ -21,6 +23,20 @@ QUIET = Plan(nodes=40, lookups=1, puts=10, latency=Constant(0.05), seed=3)
 def simulate(plan: Plan, strategy: str = "kadnet", spread: SpreadSettings | None = None) -> Report:
     tuning = replace(Tuning(), spread=spread) if spread is not None else None
     return Simulation(plan, strategy, tuning=tuning).run(lambda *_progress: None)
+
+
+def test_walks_of_before_the_network_grew_do_not_count_beside_a_full_table() -> None:
+    """As in the real overlay: neither for what a node thinks of the network's size nor for where its puts go."""
+    world = World(1, Constant(0.05), 0.0)
+    node = Node(world, "n0", world.contact(0), Tuning())
+    for number in range(4):
+        node.size.walked(number << 254, [world.contact(1)], everybody=True)
+    assert node.network_size() == 2
+    assert node.is_among_closest(1, 16)
+    for number in range(2, 12):
+        node.table.answered(world.contact(number), 0.05, 0.0)
+    assert node.network_size() is None
+    assert not node.is_among_closest(1, 16)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

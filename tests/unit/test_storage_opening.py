@@ -134,3 +134,29 @@ def test_what_kill_left_in_the_wal_is_there_after_the_next_start(tmp_path: Path)
     again = make(killed_while_open(tmp_path), precious=True)
     assert again.read("SELECT * FROM rows") == [(1, "kept")]
     again.close()
+
+
+def killed_while_it_was_made(folder: Path) -> Path:
+    """A database as kill -9 leaves it in its first transaction: pages written, not committed, and a hot -journal."""
+    path = folder / "rows.db"
+    making = sqlite3.connect(folder / "making.db", isolation_level=None)
+    making.execute(f"PRAGMA page_size = {storage.StorageSettings().page_size}")
+    making.execute("PRAGMA cache_size = 2")
+    making.execute("BEGIN IMMEDIATE")
+    making.execute("CREATE TABLE rows (number, text)")
+    for number in range(200):
+        making.execute("INSERT INTO rows VALUES (?, zeroblob(900))", (number,))
+    for suffix in ("", "-journal"):
+        shutil.copy(folder / f"making.db{suffix}", f"{path}{suffix}")
+    making.close()
+    assert path.stat().st_size
+    assert Path(f"{path}-journal").stat().st_size
+    return path
+
+
+@pytest.mark.parametrize("precious", [True, False])
+def test_a_first_start_that_was_killed_is_undone_by_the_next(tmp_path: Path, precious: bool) -> None:
+    database = make(killed_while_it_was_made(tmp_path), precious=precious)
+    assert database.read("SELECT * FROM rows") == []
+    assert database.notes == []
+    database.close()

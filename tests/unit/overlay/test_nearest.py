@@ -95,3 +95,28 @@ async def test_who_left_a_request_unanswered_for_long_is_not_near_any_more(lab: 
     assert rpc.is_near(peer.contact, trio.current_time())
     await got(asker)
     assert not rpc.is_near(peer.contact, trio.current_time() + 5)
+
+
+@in_lab
+async def test_a_near_peer_that_became_slow_is_waited_for_no_longer_than_the_longest_head_start(lab: Lab) -> None:
+    """Its usual round trip is near two seconds by now, and that it once was near is not forgotten."""
+    tuning = replace(ALL_NEAR, rpc=replace(ALL_NEAR.rpc, longest_head_start=0.15))
+    asker = await held(lab, tuning)
+    peer = await nearest_peer(lab, asker)
+    rpc, estimate = asker.overlay.rpc, asker.overlay.rpc._peers.to_ask(peer.contact.id).rtt
+    for _ in range(40):
+        estimate.update(1.8)
+    assert rpc.timeout(peer.contact) > 1.5
+    assert rpc.is_near(peer.contact, trio.current_time())
+    before, outcomes = rpc.counters.requests_sent, list[GetOutcome]()
+
+    async def get() -> None:
+        outcomes.append(await asker.overlay.get(KEY))
+
+    lab.nursery.start_soon(get)
+    await trio.sleep(0.14)
+    assert rpc.counters.requests_sent == before + 1
+    await trio.sleep(0.02)
+    assert rpc.counters.requests_sent > before + 1
+    await trio.sleep(1)
+    assert [values(outcome) for outcome in outcomes] == [{DATA}]

@@ -39,10 +39,10 @@ class ContactCacheSettings:
 
     `max_age`: seconds since the last answer, and since it was named; of nodes whose sessions have a median of an hour,
     nine of ten live on for so long. `renew`: hearsay younger than this is not made younger by being named again: that
-    would cost every answer of a walk sixteen entries to move. `curious`: seconds after a walk of ours in which contacts
-    that are due for a ping are asked for others instead. The answer proves as much, and brings sixteen names for 600
-    bytes; who walks nowhere does without. `plain`: the part of those pings that stay pings, for what only a PONG says.
-    `places`: of so many places of chance the emptiest is asked about; one would do nearly as well (0021).
+    would cost every answer of a walk sixteen entries to move. `curious`: seconds after the node was used (`used`) in
+    which contacts that are due for a ping are asked for others instead. The answer proves as much, and brings sixteen
+    names for 600 bytes; who walks nowhere does without. `plain`: the part of those pings that stay pings, for what only
+    a PONG says. `places`: of so many places of chance the emptiest is asked about; one would do nearly as well (0021).
     `proved`: contacts of the table that a walk has beside those of the cache, at least, and a quarter of all: what was
     named near a target may all be invented, and then nobody else would be asked. `rich`: new names in an answer with
     which a node explores beside every ping that is due; with fewer it does so less often in proportion, and never less
@@ -64,14 +64,14 @@ class ContactCacheSettings:
 class ContactCache:
     """Who answered or was named lately, by position."""
 
-    __slots__ = ("_named", "_news", "_positions", "_proven", "_settings", "_walked_at")
+    __slots__ = ("_named", "_news", "_positions", "_proven", "_settings", "_used_at")
 
     def __init__(self, settings: ContactCacheSettings) -> None:
         self._settings = settings
         self._proven: dict[int, tuple[Contact, float]] = {}  # in the order of their last answers
         self._named: dict[int, tuple[Contact, float]] = {}  # in the order in which they were named
         self._positions: list[int] = []  # of both, ascending
-        self._walked_at = -math.inf
+        self._used_at = -math.inf
         self._news = self._settings.rich  # names that an answer to `explore` brought of late, on average
 
     def __len__(self) -> int:
@@ -125,10 +125,6 @@ class ContactCache:
 
     def closest(self, target: int, count: int, now: float) -> list[Contact]:
         """At most `count` contacts near `target`, nearest first, none that has been silent for too long."""
-        self._walked_at = now
-        return self._nearest(target, count, now)
-
-    def _nearest(self, target: int, count: int, now: float) -> list[Contact]:
         middle = bisect_left(self._positions, target)
         window = self._positions[max(0, middle - count) : middle + count]
         window.sort(key=target.__xor__)
@@ -136,6 +132,10 @@ class ContactCache:
         proven, named = self._proven, self._named
         found = [proven.get(place) or named[place] for place in window[:count]]
         return [contact for contact, since in found if since >= oldest]
+
+    def used(self, now: float) -> None:
+        """The node was asked for something: it will walk again, and explores from now on for a while."""
+        self._used_at = now
 
     def starts(self, table: RoutingTable, target: int, count: int, now: float) -> list[Contact]:
         """Where a walk begins: with who is known here, and with some of the table, or all while these are few."""
@@ -150,7 +150,7 @@ class ContactCache:
         its nodes are, whoever is asked. (Places near the one who is asked bring its surroundings, and most contacts of
         a table are our own neighbours, whom we know.)
         """
-        if now - self._walked_at > self._settings.curious or rng.random() < self._settings.plain:
+        if now - self._used_at > self._settings.curious or rng.random() < self._settings.plain:
             return None
         return self._emptiest(rng)
 
@@ -158,12 +158,12 @@ class ContactCache:
         """Whom to ask beside a contact that is due for a ping, and about which place: who stands nearest to an empty
         one knows who else does. Mostly None where such questions bring nothing new, and after a while without walks."""
         settings = self._settings
-        if now - self._walked_at > settings.curious or not self._positions:
+        if now - self._used_at > settings.curious or not self._positions:
             return None
         if rng.random() > max(settings.watchful, self._news / settings.rich):
             return None
         place = self._emptiest(rng)
-        found = self._nearest(place, 1, now)
+        found = self.closest(place, 1, now)
         return (found[0], place) if found else None
 
     def _emptiest(self, rng: Random) -> int:

@@ -128,6 +128,11 @@ class Neighbours:
         for number, cache in self._caches.items():
             cache.named((contact for contact in contacts if contact.family == number), now)
 
+    def used(self) -> None:
+        """This node joins, or was asked for something: who is in use explores. Upkeep is no use."""
+        for cache in self._caches.values():
+            cache.used(self._now())
+
     def is_far(self, key: int, count: int) -> bool:
         """Whether `count` live contacts are nearer to `key` than we are."""
         return any(table.is_far(key, count) for table in self._tables.values())

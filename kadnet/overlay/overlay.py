@@ -327,6 +327,7 @@ class Overlay:
         """What each verb does first: wait for the first attempt to join. NotConnected once the node has ended."""
         await self._joining.tried()
         self._check_open()
+        self.neighbours.used()
 
     def _check_open(self) -> None:
         if self.rpc.closed:
@@ -334,6 +335,7 @@ class Overlay:
 
     async def _join(self) -> None:
         await self._joining.run()
+        self.neighbours.used()
         self._events.publish(Joined(self._runtime.now(), len(self.contacts())))
         self.housekeeping.joined()
 

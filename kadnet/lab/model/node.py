@@ -75,6 +75,10 @@ class Node:
         self.held = set()
 
     def walk(self, key: int, ended: Callable[[Finding], object]) -> None:
+        self.cache.used(self.world.engine.now)
+        self._walk(key, ended)
+
+    def _walk(self, key: int, ended: Callable[[Finding], object]) -> None:
         Walk(self, key, ended).advance()
 
     def put(self, key: int, done: Callable[[], object]) -> Put:
@@ -98,6 +102,8 @@ class Node:
 
         def home(found: Finding) -> None:
             now = self.world.engine.now
+            if done is not None:
+                self.cache.used(now)
             if done is not None and not found.closest():  # whom it met was gone before it named anybody
                 self.world.engine.at(now + self.tuning.join_again, self._refresh, age, done)
                 return
@@ -108,9 +114,9 @@ class Node:
             for index in self.table.stale_buckets(now, age):
                 self.table.touch(index, now)
                 targets.append(random_in_bucket(self.contact.position, index, self._rng))
-            walk_to_all(targets, self.walk, done)
+            walk_to_all(targets, self._walk, done)
 
-        self.walk(self.contact.position, home)
+        self._walk(self.contact.position, home)
 
     def _revalidate(self) -> None:
         """Send the pings that are due, and come back for the next."""

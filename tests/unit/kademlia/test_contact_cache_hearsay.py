@@ -91,10 +91,10 @@ def test_the_books_stay_in_order_whoever_comes_and_goes() -> None:
         assert known._positions == sorted({*known._proven, *known._named})
 
 
-def test_contacts_are_asked_for_others_only_for_a_while_after_a_walk() -> None:
+def test_contacts_are_asked_for_others_only_for_a_while_after_use() -> None:
     known, rng = cache(), random.Random(1)
     assert [known.question(0.0, rng) for _ in range(50)] == [None] * 50
-    known.closest(0, 16, 0.0)
+    known.used(0.0)
     asked = [known.question(600.0, rng) for _ in range(400)]
     assert 60 < asked.count(None) < 140  # a quarter stay pings
     assert [known.question(600.5, rng) for _ in range(50)] == [None] * 50
@@ -105,7 +105,7 @@ def test_what_is_asked_about_is_where_least_is_known() -> None:
     half = [contact for contact in take(300) if contact.position >> 255]
     known, rng = cache(300), random.Random(2)
     known.named(half, 0.0)
-    known.closest(0, 16, 0.0)
+    known.used(0.0)
     asked = [place for _ in range(400) if (place := known.question(0.0, rng)) is not None]
     assert sum(place >> 255 for place in asked) < len(asked) // 4
 
@@ -114,8 +114,8 @@ def test_exploring_stops_nearly_where_answers_bring_nothing_new() -> None:
     contacts = take(60)
     known, rng = cache(), random.Random(3)
     known.named(contacts[:20], 0.0)
-    assert [known.explore(0.0, rng) for _ in range(50)] == [None] * 50, "it has not walked"
-    known.closest(0, 16, 0.0)
+    assert [known.explore(0.0, rng) for _ in range(50)] == [None] * 50, "it is not in use"
+    known.used(0.0)
     asked = [found for _ in range(50) if (found := known.explore(1.0, rng)) is not None]
     assert len(asked) == 50
     assert all(contact == min(contacts[:20], key=lambda each: each.position ^ place) for contact, place in asked[:1])

@@ -237,7 +237,7 @@ async def test_whom_others_name_in_a_walk_starts_the_next_one(lab: Lab) -> None:
 
 
 @in_lab
-async def test_after_a_walk_contacts_that_are_due_for_a_ping_are_asked_for_others(lab: Lab) -> None:
+async def test_while_in_use_contacts_that_are_due_for_a_ping_are_asked_for_others(lab: Lab) -> None:
     table = TableSettings(revalidation=RevalidationSettings(fast_interval=3.0))
     node = await lab.node("node", "10.0.0.1", tuning=Tuning(table=table))
     peer = await lab.raw("peer", "10.1.0.1")
@@ -257,7 +257,7 @@ async def test_after_a_walk_contacts_that_are_due_for_a_ping_are_asked_for_other
     await trio.sleep(120)
     assert len(peer.messages(Ping)) > 5
     assert not peer.messages(FindNode)
-    node.overlay.neighbours.starts(4, 0, 16)
+    node.overlay.neighbours.used()
     answering.reverse()
     peer.inbox.clear()
     await trio.sleep(400)
@@ -276,10 +276,26 @@ async def test_a_node_in_use_asks_strangers_who_are_near_places_it_knows_nobody_
     neighbours = node.overlay.neighbours
     await trio.sleep(700)  # the walks of the join are long over
     neighbours.named([stranger.contact], trio.current_time())
-    neighbours.starts(4, 0, 16)
+    neighbours.used()
     await trio.sleep(550)  # rarely: so far there was nothing new
     assert stranger.messages(FindNode)
     assert stranger.contact in neighbours.contacts()  # it has answered
+
+
+@in_lab
+async def test_what_was_asked_of_a_node_puts_it_in_use_and_its_upkeep_does_not(lab: Lab) -> None:
+    node = await lab.node("node", "10.0.0.1")
+    peer = await lab.raw("peer", "10.1.0.1")
+    alive(peer)
+    fill(node, [peer.contact])
+    await trio.sleep(60)
+    cache = node.overlay.neighbours._caches[4]
+    joined_at = cache._used_at
+    await trio.sleep(2 * 3600)  # with refreshing walks
+    assert node.overlay.housekeeping.counters.refreshed > 0
+    assert cache._used_at == joined_at
+    await node.overlay.lookup(bytes(32))
+    assert cache._used_at > joined_at
 
 
 @in_lab

@@ -88,6 +88,7 @@ class Room:
         self.id = identity(name).public
         self.scope = trio.CancelScope()
         self.ended = trio.Event()
+        self.bus = events
         self._subscription: Subscription = events.subscribe(size=100_000)
         self._events: list[Event] = []
 

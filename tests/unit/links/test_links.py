@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from kadnet.errors import InputError, PeerRefused, PeerUnreachable
-from kadnet.events import LinkUp
+from kadnet.events import ContactAdded, LinkUp
 from kadnet.identity.address import Address
 from kadnet.links import LinkSettings
 from tests.unit.links.bench import Bench, Room, identity, on_bench, on_sockets, soon
@@ -37,6 +37,20 @@ async def test_the_first_request_takes_three_round_trips_and_a_later_one_takes_o
         start = trio.current_time()
         await alice.links.request(bob.id, "echo", b"x")
         assert trio.current_time() - start == pytest.approx(trips * RTT)
+
+
+@on_bench
+async def test_a_peer_that_the_table_has_heard_is_called_again_at_once(bench: Bench) -> None:
+    """Not when the pause after the last call is over; a contact that nobody has to do with changes nothing."""
+    alice, bob = await bench.two()
+    bob.echo()
+    await alice.links.request(bob.id, "echo", b"x")
+    pair, heard = alice.links._pairs[bob.id], list[bytes]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(pair), "met", lambda self: heard.append(self.peer))
+        for peer in (identity("nobody").public, bob.id):
+            alice.bus.publish(ContactAdded(trio.current_time(), peer, "192.0.2.1:7420"))
+    assert heard == [bob.id]
 
 
 @on_bench

@@ -14,12 +14,12 @@ import trio
 from kadnet.errors import Conflict, StorageFailed
 from kadnet.lab import VirtualWall, run_until
 from kadnet.overlay import schema
-from kadnet.overlay.published import Published
+from kadnet.overlay.published import Publication, Published
 from kadnet.storage import Database, Offload
 from kadnet.wire.keys import Key
 from kadnet.wire.kinds import DAY, HOUR
 from kadnet.wire.messages import Status
-from kadnet.wire.records import MAX_SEQ, Entry
+from kadnet.wire.records import MAX_SEQ, Entry, blob, parse
 from tests.unit.overlay.bench import inline, on_virtual_time
 from tests.unit.overlay.builders import CALM, PUBLIC, Lab, contact_of, entry, identity, in_lab, values
 
@@ -108,6 +108,19 @@ async def test_our_own_record_is_not_shown_past_its_end() -> None:
         assert published.due(9) == [X.hash]
         nursery.cancel_scope.cancel()
     database.close()
+
+
+def test_the_last_second_of_a_life_counts() -> None:
+    """A holder takes nothing whose life is over: what is left is rounded up."""
+    publication = Publication(parse(blob(b"v")), 10, 0, 1000.0)
+    assert [publication.remaining(wall) for wall in (980.0, 990.0, 999.0, 999.9, 1000.0, 1001.0)] == [
+        10,
+        10,
+        1,
+        1,
+        0,
+        0,
+    ]
 
 
 @on_virtual_time

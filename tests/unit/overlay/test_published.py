@@ -113,14 +113,8 @@ async def test_our_own_record_is_not_shown_past_its_end() -> None:
 def test_the_last_second_of_a_life_counts() -> None:
     """A holder takes nothing whose life is over: what is left is rounded up."""
     publication = Publication(parse(blob(b"v")), 10, 0, 1000.0)
-    assert [publication.remaining(wall) for wall in (980.0, 990.0, 999.0, 999.9, 1000.0, 1001.0)] == [
-        10,
-        10,
-        1,
-        1,
-        0,
-        0,
-    ]
+    walls = (980.0, 990.0, 999.0, 999.9, 1000.0, 1001.0)
+    assert [publication.remaining(wall) for wall in walls] == [10, 10, 1, 1, 0, 0]
 
 
 @on_virtual_time

@@ -6,8 +6,10 @@ who remembers enough of the network starts at the holders themselves.
 
 Two kinds. *Proven* is who answered us; *hearsay* is who was only named, by a peer that did answer. Room is proof's
 first: a new contact pushes out the oldest hearsay, and hearsay never pushes out proof. What keeps both honest is age:
-no message is spent on any of them, so one that has not answered, or was not named, for `max_age` seconds is not
-offered. Whoever does not answer leaves at once, and comes back when it answers or is named again.
+nobody is asked only to learn whether it still lives, so one that has not answered, or was not named, for `max_age`
+seconds is forgotten. Whoever does not answer leaves at once, and comes back when it answers or is named again.
+
+While its node is in use the cache also says what to ask about (`question`, `explore`): places where it knows least.
 
 Kept sorted by position. The nearest by XOR stand together around the target in that order, but for those across the
 border of a larger block: what is offered are good places to start, not exactly the k closest.
@@ -64,13 +66,14 @@ class ContactCacheSettings:
 class ContactCache:
     """Who answered or was named lately, by position."""
 
-    __slots__ = ("_named", "_news", "_positions", "_proven", "_settings", "_used_at")
+    __slots__ = ("_named", "_news", "_next", "_positions", "_proven", "_settings", "_used_at")
 
     def __init__(self, settings: ContactCacheSettings) -> None:
         self._settings = settings
         self._proven: dict[int, tuple[Contact, float]] = {}  # in the order of their last answers
         self._named: dict[int, tuple[Contact, float]] = {}  # in the order in which they were named
         self._positions: list[int] = []  # of both, ascending
+        self._next = -math.inf  # nobody is too old before
         self._used_at = -math.inf
         self._news = self._settings.rich  # names that an answer to `explore` brought of late, on average
 
@@ -79,6 +82,7 @@ class ContactCache:
 
     def answered(self, contact: Contact, now: float) -> None:
         """`contact` answered us from this endpoint."""
+        self._forget(now)
         place = contact.position
         if self._proven.pop(place, None) is None and self._named.pop(place, None) is None:
             if len(self._positions) >= self._settings.max_contacts:
@@ -91,6 +95,7 @@ class ContactCache:
 
         Returns how many of them are new.
         """
+        self._forget(now)
         proven, named = self._proven, self._named
         news = 0
         for contact in contacts:
@@ -125,13 +130,12 @@ class ContactCache:
 
     def closest(self, target: int, count: int, now: float) -> list[Contact]:
         """At most `count` contacts near `target`, nearest first, none that has been silent for too long."""
+        self._forget(now)
         middle = bisect_left(self._positions, target)
         window = self._positions[max(0, middle - count) : middle + count]
         window.sort(key=target.__xor__)
-        oldest = now - self._settings.max_age
         proven, named = self._proven, self._named
-        found = [proven.get(place) or named[place] for place in window[:count]]
-        return [contact for contact, since in found if since >= oldest]
+        return [(proven.get(place) or named[place])[0] for place in window[:count]]
 
     def used(self, now: float) -> None:
         """The node was asked for something: it will walk again, and explores from now on for a while."""
@@ -158,7 +162,7 @@ class ContactCache:
         """Whom to ask beside a contact that is due for a ping, and about which place: who stands nearest to an empty
         one knows who else does. Mostly None where such questions bring nothing new, and after a while without walks."""
         settings = self._settings
-        if now - self._used_at > settings.curious or not self._positions:
+        if now - self._used_at > settings.curious:
             return None
         if rng.random() > max(settings.watchful, self._news / settings.rich):
             return None
@@ -175,6 +179,20 @@ class ContactCache:
         middle = bisect_left(positions, place)
         low, high = middle - _STRETCH, middle + _STRETCH
         return (positions[high] if high < len(positions) else 1 << BITS) - (positions[low] if low >= 0 else 0)
+
+    def _forget(self, now: float) -> None:
+        """Whoever has been silent for too long leaves: it would take the places of others, and seem no news when it is
+        named again. Both books are in the order of time, so nobody is looked at twice."""
+        if now <= self._next:
+            return
+        self._next = now + self._settings.max_age
+        for book in (self._proven, self._named):
+            while book:
+                place, (_, since) = next(iter(book.items()))
+                if now <= since + self._settings.max_age:
+                    self._next = min(self._next, since + self._settings.max_age)
+                    break
+                self._remove(place)
 
     def _remove(self, place: int) -> None:
         if self._proven.pop(place, None) is None:

@@ -76,18 +76,20 @@ def test_the_books_stay_in_order_whoever_comes_and_goes() -> None:
     rng = random.Random(7)
     contacts = take(40)
     known = cache(12)
-    for now in range(3000):
+    now = 0.0
+    for _ in range(3000):
+        now += 1.0 if rng.random() < 0.98 else rng.uniform(560.0, 660.0)  # a pause, after which most are too old
         some = rng.sample(contacts, 3)
         choice = rng.random()
         if choice < 0.3:
-            known.answered(some[0], float(now))
+            known.answered(some[0], now)
         elif choice < 0.7:
-            known.named(some, float(now))
+            known.named(some, now)
         else:
             known.failed(some[0])
-        everybody = known.closest(rng.getrandbits(256), 100, float(now))
+        everybody = known.closest(rng.getrandbits(256), 100, now)
         assert len(known) <= 12
-        assert len(set(everybody)) == len(everybody) <= len(known)
+        assert len(set(everybody)) == len(everybody) == len(known)
         assert known._positions == sorted({*known._proven, *known._named})
 
 
@@ -126,3 +128,29 @@ def test_exploring_stops_nearly_where_answers_bring_nothing_new() -> None:
     known.explored(contacts[20:], 1.0)  # news again
     assert sum(known.explore(1.0, rng) is not None for _ in range(1000)) > 3 * rarely
     assert known.explore(700.0, rng) is None
+
+
+def test_who_was_forgotten_is_news_again_so_exploring_goes_on_for_as_long_as_the_node_is_used() -> None:
+    """In each stretch of `max_age` the same sixty are named: the first time they are news, then not, then again."""
+    contacts = take(60)
+    known, rng = cache(), random.Random(4)
+    for start in (0.0, 700.0, 1400.0):
+        known.used(start)
+        for first in range(0, 60, 10):
+            known.explored(contacts[first : first + 10], start)
+        eager = sum(known.explore(start, rng) is not None for _ in range(500))
+        for _ in range(60):
+            known.explored(contacts[:10], start)
+        assert eager > 250 > 5 * sum(known.explore(start, rng) is not None for _ in range(500))
+
+
+def test_who_grew_too_old_takes_nobodys_place() -> None:
+    """They lie nearer to the target than whoever was named later."""
+    contacts = sorted(take(40), key=lambda contact: contact.position)
+    known = cache(40)
+    known.named(contacts[:30], 0.0)
+    known.named(contacts[30:], 500.0)
+    assert offered(known, 601.0) == set(contacts[30:])
+    assert set(known.closest(0, 5, 601.0)) == set(contacts[30:35])
+    known.named(contacts[:30], 700.0)
+    assert len(known) == 40

@@ -7,19 +7,18 @@ docs/benchmarks.svg. A run of parts only prints. A goal that is missed is printe
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import chart, console, document, loopback, reading
+from benchmarks.command import exit_code, is_finished, page_text, show, write
 from benchmarks.environments import LABELS, ROOT, Driver, NotInstalled, driver
 from benchmarks.plan import FEWEST_NODES, FEWEST_VALUES, ROWS, SHORTEST, Impossible, Options, check, jobs
 from benchmarks.runner import Failed, Line, Recorder, run, work_off
 from benchmarks.scores import OURS, Scoreboard
-from benchmarks.terminal import Parser, heed_endings, machine, say
+from benchmarks.terminal import Parser, machine, say
 
 LATEST = ROOT / "benchmarks" / "results" / "latest.jsonl"
 
@@ -99,16 +98,9 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
     board = Scoreboard(lines)
     if not any(board.values(metric, OURS) for metric in board.metrics):
         raise Impossible(f"{source} holds no figure of kadnet: nothing to write a document from")
-    try:
-        text = document.placed(page.read_text("utf-8"), document.scoreboard(board, "benchmarks.svg"))
-    except FileNotFoundError:
-        raise Impossible(f"{page} is not there") from None
-    except document.NoMarkers as reason:
-        raise Impossible(f"{page}: {reason}") from None
+    text = document.placed(page_text(page), document.scoreboard(board, "benchmarks.svg"))
     chart.draw(board, docs / "benchmarks.svg")
-    page.write_text(text, "utf-8")
-    if source.resolve() != (docs / "benchmarks.jsonl").resolve():
-        shutil.copyfile(source, docs / "benchmarks.jsonl")
+    write(page, text, source)
     say(f"written: {page}, benchmarks.svg and benchmarks.jsonl beside it")
 
 
@@ -125,36 +117,19 @@ def _main(given: argparse.Namespace) -> int:
     if options.whole and not plots:
         raise Impossible("a whole run draws a picture, which needs matplotlib: pip install '.[plot]'")
     recorder = Recorder(LATEST)
-    interrupted = False
-    try:
-        _measure(options, recorder)
-    except KeyboardInterrupt:
-        interrupted = True
-        say("\ninterrupted; nothing is left running. What was finished:")
+    finished = is_finished(lambda: _measure(options, recorder))
     board = Scoreboard(recorder.lines)
-    if given.json:
-        for row in board.rows():
-            print(json.dumps(row))
-    else:
-        print(console.table(board))
-    if options.whole and not interrupted:
+    show(board.rows(), console.table(board), as_json=given.json)
+    if options.whole and finished:
         _write(recorder.lines, LATEST, given.docs)
     else:
         say(f"the document is not touched; its lines are in {LATEST.relative_to(ROOT)} (--from writes it from them)")
-    return 130 if interrupted else 0
+    return 0 if finished else 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for and print it; the exit code."""
-    heed_endings()
-    given = _arguments(arguments)
-    try:
-        return _main(given)
-    except Impossible as reason:
-        say(f"error: {reason}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: _main(_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,15 @@ from typing import Any
 Line = dict[str, Any]
 
 
+def errors(lines: Sequence[Line], who: str) -> dict[tuple[str, str], list[str]]:
+    """What went wrong, by row and by whom it befell; `who` is the field that names them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        if "error" in line and line["row"] != "environment":
+            found.setdefault((line["row"], line[who]), []).append(line["error"])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """`pick` reads the number from a line of `row`; None when the line has none."""

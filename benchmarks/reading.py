@@ -69,7 +69,7 @@ _TEXTS = Kind("a list of texts", _are_texts)
 _REASONS = Kind("texts by verb", lambda value: isinstance(value, dict) and all(map(_is_text, value.values())))
 _LATENCIES = or_none(Kind("two numbers from 0 on", _is_pair))
 _PEER = Kind(f"one of {', '.join(LABELS)}", lambda value: _is_text(value) and value in LABELS)
-_TRUTH = Kind("true or false", lambda value: isinstance(value, bool))
+TRUTH = Kind("true or false", lambda value: isinstance(value, bool))
 
 Fields = Mapping[str, "Kind | Fields | Sequence[Fields]"]
 """By name: a kind, an object with fields of its own, or (in a list of one) a list of such objects."""
@@ -94,7 +94,7 @@ ABOUT: dict[str, Fields] = {
     "machine": {
         **dict.fromkeys(("date", "system", "python"), TEXT),
         **dict.fromkeys(("cpus", "memory_gib", "repeats"), COUNT),
-        "loopback_only": _TRUTH,
+        "loopback_only": TRUTH,
     },
     "about": {
         "peer": _PEER,
@@ -139,8 +139,8 @@ def read(source: Path, check: Callable[[Any], Line] | None = None) -> list[Line]
     return found
 
 
-def checked(line: Any) -> Line:
-    """What the document is made from, of one line. Raises Wrong."""
+def row_of(line: Any) -> str:
+    """The name of the row that a line is of. Raises Wrong."""
     if not isinstance(line, dict):
         raise Wrong("no JSON object")
     row = line.get("row")
@@ -148,6 +148,12 @@ def checked(line: Any) -> Line:
         raise Wrong("it has no row")
     if not isinstance(row, str):
         raise Wrong(f"row is to be a text, not {shown(row)}")
+    return row
+
+
+def checked(line: Any) -> Line:
+    """What the document is made from, of one line. Raises Wrong."""
+    row = row_of(line)
     fields = ABOUT.get(row) or {**_OF_ALL_MEASURED, **_figures(row, failed="error" in line)}
     return {"row": row, **fields_of(f"row {shown(row)}: ", line, fields)}
 

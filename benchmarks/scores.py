@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.environments import LABELS
-from benchmarks.metrics import GOALS, Goal, Line, Metric, metrics
+from benchmarks.metrics import GOALS, Goal, Line, Metric, errors, metrics
 
 OURS = "kadnet"
 
@@ -104,11 +104,7 @@ class Scoreboard:
 
     def errors(self) -> dict[tuple[str, str], list[str]]:
         """What went wrong, by (row, peer)."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for line in self.lines:
-            if "error" in line and line["row"] != "environment":
-                found.setdefault((line["row"], line["peer"]), []).append(line["error"])
-        return found
+        return errors(self.lines, "peer")
 
     def goals(self) -> list[Outcome]:
         """What came of each goal that was measured."""

@@ -8,15 +8,14 @@ fails on time.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import loopback
-from benchmarks.document import NoMarkers, placed
+from benchmarks.command import exit_code, is_finished, page_text, show, write
+from benchmarks.document import placed
 from benchmarks.environments import ROOT, Driver, NotInstalled, driver
 from benchmarks.figures import chart, console, document, reading
 from benchmarks.figures.crew import Crew
@@ -27,7 +26,8 @@ from benchmarks.figures.sheet import GROUPS
 from benchmarks.metrics import Line
 from benchmarks.plan import Impossible
 from benchmarks.runner import Recorder
-from benchmarks.terminal import Parser, heed_endings, machine, say
+from benchmarks.terminal import Parser, machine, say
+from kadnet.cli.page import page_of
 from kadnet.cli.sim.memory import available
 from kadnet.cli.sim.workers import processors
 
@@ -80,17 +80,9 @@ def _write(lines: Sequence[Line], source: Path, docs: Path) -> None:
         raise Impossible(f"{source} holds no figure of kadnet: nothing to write a page from")
     if results.machine.get("quick"):
         raise Impossible(f"{source} is of a quick run: its worlds are small, and no page is made of them")
-    try:
-        text = page.read_text("utf-8")
-        placed(text, "")
-    except FileNotFoundError:
-        raise Impossible(f"{page} is not there") from None
-    except NoMarkers as reason:
-        raise Impossible(f"{page}: {reason}") from None
+    text = page_text(page)
     drawn = chart.draw(lines, docs / "performance.svg")
-    page.write_text(placed(text, document.figures(results, "performance.svg" if drawn else None)), "utf-8")
-    if source.resolve() != (docs / "performance.jsonl").resolve():
-        shutil.copyfile(source, docs / "performance.jsonl")
+    write(page, placed(text, document.figures(results, "performance.svg" if drawn else None)), source)
     say(f"written: {page}, {'performance.svg and ' if drawn else ''}performance.jsonl beside it")
     for outcome in results.outcomes():
         if not outcome.met and outcome.reason is None:
@@ -106,38 +98,22 @@ def _main(given: argparse.Namespace) -> int:
         _write(lines, given.source, given.docs)
         return 0
     recorder = Recorder(LATEST)
-    interrupted = False
-    try:
-        _measure([group for group in GROUPS if not given.only or group in given.only], recorder, quick=given.quick)
-    except KeyboardInterrupt:
-        interrupted = True
-        say("interrupted; nothing is left running. What was finished:")
+    groups = [group for group in GROUPS if not given.only or group in given.only]
+    finished = is_finished(lambda: _measure(groups, recorder, quick=given.quick))
     results = Results(recorder.lines)
-    if given.json:
-        for row in results.rows():
-            print(json.dumps(row))
-    else:
-        print(console.table(results))
-    if whole and not interrupted:
+    show(results.rows(), console.table(results, page_of(sys.stdout).width), as_json=given.json)
+    if whole and finished:
         _write(recorder.lines, LATEST, given.docs)
     else:
         where = LATEST.relative_to(ROOT)
         small = "quick: the worlds are small, and these are no figures"
         say(small if given.quick else f"the page is not touched; the lines are in {where} (--from writes it from them)")
-    return 130 if interrupted else 0
+    return 0 if finished else 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for and print it; the exit code."""
-    heed_endings()
-    given = _arguments(arguments)
-    try:
-        return _main(given)
-    except Impossible as reason:
-        say(f"error: {reason}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: _main(_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,20 @@ from typing import Any, Final
 from benchmarks import reading
 from benchmarks.figures.sheet import ROWS, SIDES
 from benchmarks.metrics import Line
-from benchmarks.reading import ABOUT, COUNT, TEXT, Fields, Kind, Wrong, fields_of, is_number, or_none, shown
+from benchmarks.reading import (
+    ABOUT,
+    COUNT,
+    TEXT,
+    TRUTH,
+    Fields,
+    Kind,
+    Wrong,
+    fields_of,
+    is_number,
+    or_none,
+    row_of,
+    shown,
+)
 
 
 def _are_figures(value: Any) -> bool:
@@ -30,7 +43,6 @@ def _is_curve(value: Any) -> bool:
 _SIDE: Final = Kind(f"one of {', '.join(SIDES)}", lambda value: isinstance(value, str) and value in SIDES)
 _FIGURES: Final = Kind("numbers or null by name", _are_figures)
 _CURVE: Final = or_none(Kind("a list of three numbers or null each", _is_curve))
-_TRUTH: Final = Kind("true or false", lambda value: isinstance(value, bool))
 _WHO: Final[Fields] = {"side": _SIDE, "repeat": COUNT}
 
 
@@ -41,19 +53,13 @@ def read(source: Path) -> list[Line]:
 
 def checked(line: Any) -> Line:
     """What the document is made from, of one line. Raises Wrong."""
-    if not isinstance(line, dict):
-        raise Wrong("no JSON object")
-    row = line.get("row")
-    if row is None:
-        raise Wrong("it has no row")
-    if not isinstance(row, str):
-        raise Wrong(f"row is to be a text, not {shown(row)}")
+    row = row_of(line)
     return {"row": row, **fields_of(f"row {shown(row)}: ", line, _fields(row, line))}
 
 
 def _fields(row: str, line: Line) -> Fields:
     if row == "machine":
-        return {**ABOUT["machine"], **({"quick": _TRUTH} if "quick" in line else {})}
+        return {**ABOUT["machine"], **({"quick": TRUTH} if "quick" in line else {})}
     if row == "environment":
         return {"side": _SIDE, "error": TEXT}
     if row not in ROWS:

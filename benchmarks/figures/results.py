@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from benchmarks.document import number
 from benchmarks.figures.reasons import REASONS
 from benchmarks.figures.sheet import FIGURES, OURS, SIDES, Figure, rows_of
-from benchmarks.metrics import Line
+from benchmarks.metrics import Line, errors
 
 
 class Spread(NamedTuple):
@@ -102,11 +102,7 @@ class Results:
 
     def errors(self) -> dict[tuple[str, str], list[str]]:
         """What went wrong, by (row, side)."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for line in self.lines:
-            if "error" in line and line["row"] != "environment":
-                found.setdefault((line["row"], line["side"]), []).append(line["error"])
-        return found
+        return errors(self.lines, "side")
 
     def stages(self) -> list[tuple[str, float, float]]:
         """(stage, microseconds of a get, its part of all of them), the dearest first."""

@@ -128,6 +128,8 @@ FIGURES: Final = (
     Figure("stragglers", "silent", "p50_s", "lookup beside α − 1 silent, p50", "s"),
     Figure("stragglers", "silent", "slowest_s", "the same, slowest", "s"),
     Figure("stragglers", "silent", "worst", "the same ÷ (short timer + 2 RTT), worst", at_most=1.0),
+    Figure("stragglers", "apart", "slowest_s", "with round trips that differ: slowest", "s"),
+    Figure("stragglers", "apart", "worst", "the same ÷ (short timer + 2 of that asker's median RTT), worst"),
     Figure("stragglers", "threefold", "misjudged", "RTT × 3: late answers taken for failures", "%", at_most=1.0),
     Figure("kill", "kill", "before_p50_ms", "get, p50, before", "ms"),
     Figure("kill", "kill", "after_p50_ms", "get, p50, after", "ms"),

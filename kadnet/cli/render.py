@@ -97,14 +97,14 @@ def peers(found: Sequence[Peer], wall: float, page: Page, *, full: bool) -> list
     """A line for each live contact. `wall`: now, Unix seconds. IDs are whole where they fit, or with `full`."""
     if not found:
         return ["no live peers"]
-    rows: list[tuple[str, ...]] = [("id", "address", "rtt", "known for", "last answer", "linked")]
+    rows: list[tuple[str, ...]] = [("id", "address", "known", "answered", "rtt", "linked")]
     rows += [
         (
             peer.id,
             peer.address if full else place(peer.address),
-            rtt(peer.rtt_ms),
             age(wall - peer.added_at),
             f"{age(wall - peer.answered_at)} ago",
+            rtt(peer.rtt_ms),
             "yes" if peer.links else "-",
         )
         for peer in found

@@ -7,6 +7,7 @@ told when `quorum` of the wanted copies are acknowledged, or when nothing is lef
 
 Who cannot take it (a full disk, no answer) is replaced by the next closest that answered the walk, then by others that
 are known to be near.
+
 Pure: it says with whom to store, its driver sends and reports.
 """
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,12 @@ def test_what_is_too_large_for_the_memory_is_recorded_and_not_run() -> None:
 
 
 def test_the_end_of_the_crew_ends_what_a_script_started(tmp_path: Path) -> None:
-    file = tmp_path / "pid"
-    child = "import time; time.sleep(600)"
-    starts = (
-        f"import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', {child!r}]);"
-        f"open({str(file)!r} + '.new', 'w').write(str(child.pid)); import os;"
-        f"os.rename({str(file)!r} + '.new', {str(file)!r}); time.sleep(600)"
-    )
+    """What it started holds a pipe open: its end is the end of the pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    child = f"import os, time; os.write(os.open({str(pipe)!r}, os.O_WRONLY), b'here'); time.sleep(90)"
+    starts = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(90)"
     todo = [job(starts)]
 
     class Enough(Exception):
@@ -69,25 +69,15 @@ def test_the_end_of_the_crew_ends_what_a_script_started(tmp_path: Path) -> None:
 
     class Watching(Progress):
         def show(self, now: float) -> None:
-            if file.exists():
-                raise Enough
+            with suppress(BlockingIOError):
+                if os.read(reader, 4):
+                    raise Enough
 
     with pytest.raises(Enough), Crew(lambda _: None, Watching(io.StringIO(), todo, 1), ()) as crew:
         crew.work_off(todo, 1, None)
-    assert is_gone(int(file.read_text()))
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process ends, or is a corpse that nobody buries."""
-    for _ in range(1000):
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.01)
-    return False
+    assert select.select([reader], [], [], 60)[0], "it lives on"
+    assert os.read(reader, 4) == b""
+    os.close(reader)
 
 
 def test_ctrl_c_prints_what_was_finished_and_leaves_the_page_alone() -> None:

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import random
 
-from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.disjoint import DisjointLookup
 from kadnet.kademlia.lookup import ARRIVED, NOBODY_LEFT, Lookup, LookupSettings
-
-RTO = 1.0
-OWN = bytes([255]) * 32
-
-
-def peer(distance: int, host: str = "192.0.2.1") -> Contact:
-    """A contact at a chosen distance from target 0."""
-    contact = Contact(distance.to_bytes(32, "big"), Endpoint(host, 7420))
-    contact.position = distance
-    return contact
+from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 
 class Walk:
     """A lookup towards 0 over several paths, and what it has asked."""
 
     def __init__(self, *seeds: int | Contact, paths: int = 2, silent: int | None = None, **settings: int) -> None:
-        contacts = [peer(seed) if isinstance(seed, int) else seed for seed in seeds]
         wanted = LookupSettings(**settings)
         self.lookup = DisjointLookup(
             0,
-            contacts,
+            peers(*seeds),
             wanted,
             own_id=OWN,
             timeout=lambda contact: RTO,
@@ -44,9 +33,8 @@ class Walk:
         return [(ask.contact.position, ask.attempt) for ask in asks]
 
     def reply(self, who: int | Contact, *brought: int | Contact, now: float = 0.0) -> None:
-        contacts = [peer(one) if isinstance(one, int) else one for one in brought]
-        asked = peer(who) if isinstance(who, int) else who
-        self.lookup.on_reply(asked.id, contacts, now, asked)
+        (asked,) = peers(who)
+        self.lookup.on_reply(asked.id, peers(*brought), now, asked)
 
     @property
     def closest(self) -> list[int]:

@@ -5,25 +5,15 @@ import pytest
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED, Ask, Lookup, LookupSettings
-
-RTO = 1.0
-OWN = bytes([255]) * 32
-
-
-def peer(distance: int, host: str = "192.0.2.1") -> Contact:
-    """A contact at a chosen distance from target 0."""
-    contact = Contact(distance.to_bytes(32, "big"), Endpoint(host, 7420))
-    contact.position = distance
-    return contact
+from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 
 class Walk:
     """A lookup towards 0, its clock, and what it has asked."""
 
     def __init__(self, *seeds: int | Contact, quorum: float = 1.0, **settings: int) -> None:
-        contacts = [peer(seed) if isinstance(seed, int) else seed for seed in seeds]
         wanted = LookupSettings(quorum=quorum, **settings)
-        self.lookup = Lookup(0, contacts, wanted, own_id=OWN, timeout=lambda contact: RTO, now=0.0)
+        self.lookup = Lookup(0, peers(*seeds), wanted, own_id=OWN, timeout=lambda contact: RTO, now=0.0)
         self.wake_at: float | None = None
 
     def advance(self, now: float = 0.0) -> list[tuple[int, int]]:
@@ -35,8 +25,7 @@ class Walk:
         return asks
 
     def reply(self, who: int, *brought: int | Contact, now: float = 0.0, at: Contact | None = None) -> None:
-        contacts = [peer(one) if isinstance(one, int) else one for one in brought]
-        self.lookup.on_reply(peer(who).id, contacts, now, at)
+        self.lookup.on_reply(peer(who).id, peers(*brought), now, at)
 
     def fail(self, who: int, now: float = 0.0, at: Contact | None = None) -> None:
         self.lookup.on_failure(peer(who).id, now, at)

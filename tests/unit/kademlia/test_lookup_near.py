@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from kadnet.identity.address import Endpoint
-from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.lookup import Lookup, LookupSettings
-
-
-def peer(distance: int) -> Contact:
-    contact = Contact(distance.to_bytes(32, "big"), Endpoint("192.0.2.1", 7420))
-    contact.position = distance
-    return contact
+from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 
 def lookup(near: int, *distances: int, arrived: int = 16) -> Lookup:
     settings = LookupSettings(k=8, parallelism=3, arrived_parallelism=arrived)
-    contacts = [peer(distance) for distance in distances]
-    return Lookup(0, contacts, settings, own_id=bytes([255]) * 32, timeout=lambda _: 1.0, now=0.0, near=near)
+    return Lookup(0, peers(*distances), settings, own_id=OWN, timeout=lambda _: RTO, now=0.0, near=near)
 
 
 def asked(walk: Lookup, now: float = 0.0) -> list[int]:
@@ -32,7 +24,7 @@ def test_all_that_are_near_are_asked_at_once_and_nobody_farther_beyond_the_paral
 def test_who_is_named_later_and_is_near_is_asked_at_once_too() -> None:
     walk = lookup(25, 100, 200, 300)
     assert asked(walk) == [100, 200, 300]
-    walk.on_reply(peer(200).id, [peer(distance) for distance in (10, 12, 14, 16, 30)], 0.1)
+    walk.on_reply(peer(200).id, peers(10, 12, 14, 16, 30), 0.1)
     assert asked(walk, 0.1) == [10, 12, 14, 16]
 
 

@@ -177,6 +177,38 @@ def test_one_lying_walk_moves_little(reach: float) -> None:
         assert 0.85 * honest <= found <= 1.15 * honest, f"seed {seed}"
 
 
+def walk_among_liars(size: NetworkSize, nodes: int, lies: int, reach: float, rng: random.Random) -> float:
+    """Sixteen walks, so many of them ending among liars that stand within `reach`; the estimate by the true number."""
+    lying = [True] * lies + [False] * (16 - lies)
+    rng.shuffle(lying)
+    for is_lie in lying:
+        if is_lie:
+            target = rng.getrandbits(BITS)
+            size.walked(target, [at(target ^ int(reach * 2**BITS))] * K)
+        else:
+            walk_unseen(size, nodes, rng)
+    found = size.nodes()
+    assert found is not None
+    return found / nodes
+
+
+@pytest.mark.parametrize("reach", [2.0**-200, 0.004, 0.064, 1.0 - 2.0**-20])
+@pytest.mark.parametrize("lies", [1, 2, 3, 4])
+def test_who_owns_the_surroundings_of_a_quarter_of_the_targets_moves_the_estimate_by_less_than_a_half(
+    lies: int, reach: float
+) -> None:
+    """Among 1,000 nodes, of which honest walks reach 0.016: far nearer, four times as near, as far, all the space."""
+    for seed in range(40):
+        rng, size = random.Random(f"liars {seed}"), NetworkSize(NetworkSizeSettings())
+        assert 1 / 1.5 <= walk_among_liars(size, 1000, lies, reach, rng) <= 1.5, f"seed {seed}"
+
+
+def test_ground_keys_around_half_of_the_targets_make_no_endless_network() -> None:
+    for seed in range(40):
+        rng, size = random.Random(f"half {seed}"), NetworkSize(NetworkSizeSettings())
+        assert walk_among_liars(size, 1000, 8, 2.0**-200, rng) <= 4, f"seed {seed}"
+
+
 def test_a_walk_that_ends_for_want_of_living_contacts_does_not_make_a_small_network() -> None:
     rng, size = random.Random(3), NetworkSize(NetworkSizeSettings())
     positions = world(1000, rng)

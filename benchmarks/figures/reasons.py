@@ -11,9 +11,7 @@ from typing import Final
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "memory kib_memory": "three databases of SQLite take some 125 KiB, 16 tasks 70, the keys and round trips of 90 "
-        "peers 60 (docs/decisions/0023)",
-        "memory kib_disk": "the same, and a second connection to each database, for reads that wait for no write",
-        "silent worst": "the slowest lookup of two of three seeds took 3 % longer than that; why is not known yet",
+        "silent worst": "an asker that hears of the silent only from the first answer waits a round trip, and then two "
+        "timers of a round trip and 10 ms each (docs/decisions/0024)",
     }
 )

@@ -55,6 +55,7 @@ class DisjointLookup:
         now: float,
         silent: Callable[[Contact, float], bool] | None = None,
         near: int = 0,
+        second: Callable[[Contact], float] | None = None,
         paths: int = 4,
     ) -> None:
         """As `Lookup`, whose `settings` hold for each path. `paths`: 1 or more."""
@@ -74,6 +75,7 @@ class DisjointLookup:
                 now=now,
                 silent=partial(self._barred, number, silent),
                 near=near,
+                second=second,
             )
             for number, dealt in enumerate(_deal(seeds, target, paths))
         )

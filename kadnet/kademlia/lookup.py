@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kadnet.kademlia.candidates import Candidate, Elsewhere, State
+from kadnet.kademlia.candidates import Candidate, Elsewhere, State, run_out
 from kadnet.kademlia.contact import Contact
 
 
@@ -36,7 +36,8 @@ class LookupSettings:
     round). `max_candidates`: whom it remembers, closest first; a hostile answer cannot make it remember more.
     `max_endpoints`: how many addresses of one ID are tried, since the first one handed on may be a lie. `quorum`: the
     share of the k closest whose answers suffice once every other one of them has let its first timer run out; below 1
-    a walk for a value does not wait for retransmissions to the dead.
+    a walk for a value does not wait for retransmissions to the dead. `stall`, `longest_stall`: seconds, see `run_out`;
+    a loop under load is late by some 10 ms, a full garbage collection of a large process takes some 200.
     """
 
     k: int = 16
@@ -46,6 +47,8 @@ class LookupSettings:
     max_candidates: int = 192
     max_endpoints: int = 3
     quorum: float = 1.0
+    stall: float = 0.02
+    longest_stall: float = 0.5
 
 
 class Ask(NamedTuple):
@@ -96,6 +99,7 @@ class LookupOutcome:
 
 ARRIVED = "the closest have all answered"
 ENOUGH = "enough of the closest have answered"
+AGREED = "the very closest agree"
 NOBODY_LEFT = "nobody was left to ask"
 STOPPED = "stopped"
 
@@ -104,8 +108,8 @@ class Lookup:
     """One walk towards `target` (a position as an integer)."""
 
     __slots__ = (
-        "_by_id", "_near", "_order", "_own", "_settings", "_silent", "_since_closer", "_target", "_timeout", "_waiting",
-        "answers", "queries", "reason", "started",
+        "_agreed", "_by_id", "_k", "_near", "_order", "_own", "_second", "_settings", "_silent", "_since_closer",
+        "_target", "_timeout", "_waiting", "answers", "queries", "reason", "started",
     )  # fmt: skip
 
     def __init__(
@@ -119,19 +123,27 @@ class Lookup:
         now: float,
         silent: Callable[[Contact, float], bool] | None = None,
         near: int = 0,
+        second: Callable[[Contact], float] | None = None,
+        first: int = 0,
+        agreed: Callable[[], bool] = bool,
     ) -> None:
-        """`seeds` are the contacts it begins with; `timeout` gives the short timer of a contact in seconds.
+        """`seeds` are the contacts it begins with; `timeout` gives the short timer of a contact in seconds, `second`
+        the one after its retransmission (None: the same).
 
         `silent(contact, now)`: whether it is no use to ask a contact just now; such ones are not taken up.
         `near`: a distance (XOR); whoever is so close to the target is taken to be one of the k closest, and is asked at
-        once. 0: nothing is known of that.
+        once. 0: nothing is known of that. `first`: so many of the closest are asked before the others of the k, and are
+        enough if all of them answer and `agreed()` then says that nobody else need be asked. 0: all of the k at once.
         """
         self._target = target
         self._settings = settings
         self._own = own_id
         self._timeout = timeout
+        self._second = timeout if second is None else second
         self._silent = silent
         self._near = near
+        self._k = first or settings.k
+        self._agreed = agreed
         self._by_id: dict[bytes, Candidate] = {}
         self._order: list[tuple[int, bytes, Candidate]] = []
         self._waiting: list[Candidate] = []
@@ -294,7 +306,7 @@ class Lookup:
 
     def _expire(self, now: float) -> list[Candidate]:
         """Short timers that have run out: the slot is free. Returns who is asked once more."""
-        overdue = [c for c in self._waiting if c.deadline <= now]
+        overdue = run_out(self._waiting, now, self._settings.stall, self._settings.longest_stall)
         for candidate in overdue:
             if candidate.attempt >= self._settings.attempts:
                 self._settle(candidate, _LATE)
@@ -318,7 +330,7 @@ class Lookup:
         slots -= flying
         near_slots = settings.arrived_parallelism - flying
         near = self._near
-        left = settings.k
+        left = self._k
         for distance, _, candidate in self._order:
             state = candidate.state
             if state is _NEW:
@@ -339,7 +351,7 @@ class Lookup:
         """End when the k closest that are not given up have answered, or enough of them and the rest is in doubt."""
         settings = self._settings
         answered = doubtful = 0
-        left = settings.k
+        left = self._k
         for _, _, candidate in self._order:
             state = candidate.state
             if state is _ANSWERED:
@@ -354,6 +366,13 @@ class Lookup:
             if not left:
                 break
         places = answered + doubtful
+        if self._k < settings.k:
+            if answered == self._k and self._agreed():
+                self.stop(AGREED)
+            else:
+                self._k = settings.k
+                self._end_if_settled(now)
+            return
         if doubtful and answered < settings.quorum * places:
             return
         if doubtful:
@@ -366,7 +385,8 @@ class Lookup:
         candidate.attempt += 1
         if candidate.attempt == 1:
             candidate.asked_at = now
-        candidate.deadline = now + self._timeout(candidate.contact)
+        timer = self._timeout if candidate.attempt == 1 else self._second
+        candidate.deadline = now + timer(candidate.contact)
         self.queries += 1
         asks.append(Ask(candidate.contact, candidate.attempt))
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 ALPHA = 1 / 8  # RFC 6298 (2.3)
 BETA = 1 / 4
 WITHIN_WEIGHT = 1 / 32  # the running mean of deviations remembers about the last 32
+SECOND = 1.5  # usual round trips for an answer to a retransmission, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,13 @@ class NodeRtt:
             return settings.initial
         wait = peer.srtt + max(settings.granularity, 4 * peer.rttvar)
         return min(max(wait, settings.floor), settings.ceiling)
+
+    def second(self, peer: RttEstimate | None) -> float:
+        """Seconds to wait once more, when the timeout of `peer` has run out and the request was sent again.
+
+        One and a half of its usual round trips at most: what a timeout has beyond those is there because little is
+        known of the peer, and has been waited for once (docs/decisions/0024).
+        """
+        usual = peer.srtt if peer is not None and peer.srtt is not None else self.overall.srtt
+        timeout = self.timeout(peer)
+        return timeout if usual is None else min(timeout, max(SECOND * usual, self._settings.floor))

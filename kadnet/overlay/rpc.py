@@ -174,6 +174,11 @@ class Rpc:
         peer = self._peers.get(contact.id)
         return self._rtt.timeout(peer.rtt if peer is not None else None)
 
+    def second_timeout(self, contact: Contact) -> float:
+        """Seconds to wait once more when that has passed and the request was sent again."""
+        peer = self._peers.get(contact.id)
+        return self._rtt.second(peer.rtt if peer is not None else None)
+
     def is_near(self, contact: Contact, now: float) -> bool:
         """Whether this contact once answered so fast that asking a second one beside it gains next to nothing.
 

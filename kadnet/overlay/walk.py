@@ -4,13 +4,19 @@
 for a value asks FIND_VALUE on the same path. A blob ends it at once, being proved by its own hash; entries are
 collected until the closest have all answered, because a newer one may lie with any of them. Each distinct record is
 verified once in a walk, however many holders send it.
+
+A get of entries may end with a quorum of the closest when the others are in doubt. Where all of that quorum are
+milliseconds away it asks them first, and the others only if one of them is in doubt or has anything else than the rest
+of them: to ask later costs no time there (docs/decisions/0025).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from heapq import nsmallest
 
 import trio
 
@@ -24,7 +30,7 @@ from kadnet.overlay.rpc import Rpc
 from kadnet.pump import Pump, Timer
 from kadnet.wire import messages
 from kadnet.wire.kinds import BLOB
-from kadnet.wire.messages import Carried, FindNode, FindValue, Nodes, Values
+from kadnet.wire.messages import COMPLETE, Carried, FindNode, FindValue, Nodes, Values
 from kadnet.wire.records import Parsed, is_authentic, is_current, parse
 
 FOUND = "the value was found"
@@ -98,6 +104,8 @@ class Walk:
         self._pages_end: float | None = None
         self._news_at = 0.0
         self._seen: set[tuple[bytes, bytes]] = set()
+        self._said: set[tuple[bytes, bytes]] | None = None
+        self._agreed = True
         self.records: dict[bytes, Fetched] = {}
         self.cached_only: dict[bytes, Fetched] = {}
         self._flags_families = sorted(means.rpc.families)
@@ -114,13 +122,19 @@ class Walk:
         if named is not None:
             for contact in known:
                 named(contact)
-        machine: Callable[..., Lookup | DisjointLookup] = Lookup if paths == 1 else partial(DisjointLookup, paths=paths)
+        machine: Callable[..., Lookup | DisjointLookup]
+        if paths > 1:
+            machine = partial(DisjointLookup, paths=paths)
+        else:
+            first = self._first(known, target, settings)
+            machine = partial(Lookup, first=first, agreed=lambda: self._agreed and bool(self.records))
         self._lookup = machine(
             target,
             known,
             settings,
             own_id=means.own_id,
             timeout=means.rpc.timeout,
+            second=means.rpc.second_timeout,
             now=means.now(),
             silent=means.rpc.is_silent,  # the dead are handed on for minutes after their end
             near=self._near(settings.k),
@@ -133,6 +147,18 @@ class Walk:
             return 0
         known = [self._means.near(family, count) for family in self._flags_families]
         return min((distance for distance in known if distance), default=0)
+
+    def _first(self, known: list[Contact], target: int, settings: LookupSettings) -> int:
+        """How many make a quorum, if so many are known and the nearest of them all answer within milliseconds; else 0.
+
+        0 as well where all have to answer, and for a blob, which the first holder proves.
+        """
+        quorum = math.ceil(settings.quorum * settings.k)
+        if quorum >= settings.k or self._kind in (None, BLOB):
+            return 0
+        rpc, now = self._means.rpc, self._means.now()
+        nearest = nsmallest(quorum, known, key=lambda contact: contact.position ^ target)
+        return quorum if len(nearest) == quorum and all(rpc.is_near(contact, now) for contact in nearest) else 0
 
     async def run(self) -> LookupOutcome:
         """Walk to the end. Cancelling it leaves nothing behind but answers that will be ignored."""
@@ -212,6 +238,7 @@ class Walk:
             if self._done.is_set():
                 return
             self._take(answer.records)
+            self._agreed = self._agreed and self._says_the_same(answer)
             if self._kind == BLOB and self.records:
                 self._lookup.on_reply(contact.id, (), now, contact)
                 self._lookup.stop(FOUND)
@@ -296,6 +323,13 @@ class Walk:
                 shelf = self.cached_only if record.cached and self._kind != BLOB else self.records
                 _keep_newest(shelf, Fetched(parsed, record.remaining))
                 self._news_at = self._means.now()
+
+    def _says_the_same(self, answer: Values) -> bool:
+        """Whether this holder has, in earnest and in one answer, the very records that all before it had."""
+        said = {(record.payload, record.signature) for record in answer.records if not record.cached}
+        if self._said is None:
+            self._said = said
+        return bool(said) and said == self._said and len(said) == len(answer.records) and answer.status == COMPLETE
 
     def _promote(self, record: Carried) -> None:
         """A record known from a cached copy is now seen with a holder in earnest."""

@@ -82,6 +82,7 @@ class Node:
         Walk(self, key, ended).advance()
 
     def put(self, key: int, done: Callable[[], object]) -> Put:
+        self.cache.used(self.world.engine.now)
         putting = Putting(self, key, done)
         putting.begin()
         return putting
@@ -220,6 +221,11 @@ class Node:
         """Seconds in which an answer of this contact is to be expected."""
         known = self._known.get(contact.id)
         return self.rtt.timeout(None if known is None else known.rtt)
+
+    def second_timeout(self, contact: Contact) -> float:
+        """See `Rpc.second_timeout`."""
+        known = self._known.get(contact.id)
+        return self.rtt.second(None if known is None else known.rtt)
 
     def is_silent(self, contact: Contact, now: float) -> bool:
         """Whether it is no use to ask it just now: see `Silence`."""

@@ -43,6 +43,7 @@ class Walk:
             settings,
             own_id=node.contact.id,
             timeout=node.timeout,
+            second=node.second_timeout,
             now=now,
             silent=node.is_silent,
             near=node.near(),

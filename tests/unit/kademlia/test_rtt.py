@@ -39,6 +39,26 @@ def test_a_measured_peer_gets_its_own_timeout() -> None:
     assert node.timeout(far) == pytest.approx(0.91, abs=0.02)
 
 
+def test_the_second_timer_is_one_and_a_half_usual_round_trips_where_the_first_one_is_longer() -> None:
+    node = NodeRtt()
+    assert node.second(None) == node.timeout(None) == 0.5, "nothing is known yet"
+    once, stranger = RttEstimate(), RttEstimate()
+    node.observe(once, 0.2)
+    assert node.timeout(once) == pytest.approx(0.6)
+    assert node.second(once) == pytest.approx(0.3)
+    assert node.second(stranger) == node.second(None) == pytest.approx(0.3), "by the estimate of the node"
+
+
+def test_the_second_timer_is_never_longer_than_the_first_nor_below_the_floor() -> None:
+    node = NodeRtt()
+    steady, near = RttEstimate(), RttEstimate()
+    for _ in range(20):
+        node.observe(steady, 0.3)
+        node.observe(near, 0.001)
+    assert node.second(steady) == node.timeout(steady) == pytest.approx(0.31, abs=0.005)
+    assert node.second(near) == 0.1
+
+
 def test_timeouts_stay_between_floor_and_ceiling() -> None:
     node = NodeRtt()
     fast, slow = RttEstimate(), RttEstimate()

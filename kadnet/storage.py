@@ -5,6 +5,10 @@ task, which gathers what has piled up into a single transaction in a thread and 
 whoever acknowledges from its callback acknowledges what is on the disk. A write is a function of the connection and
 may read and decide inside the transaction: decisions of concurrent writers cannot miss each other.
 
+A connection costs 40 to 90 KiB, its copy of the schema included, so there is none before it is needed: a database in
+memory is made when it is first written to, and a second connection to a file is opened when a read first meets a
+transaction under way.
+
 A cache that is damaged is moved aside and begun anew, and that is said; what cannot be rebuilt (`precious`) is refused
 instead and never overwritten. What is stored where is for the rooms to say.
 """
@@ -33,12 +37,15 @@ class StorageSettings:
 
     `max_batch`: writes in one transaction, so that no reply waits for an endless one. `page_size`: bytes, of a database
     that is made now. SQLite takes twenty pages for each connection at once, whatever it needs: with its own 4,096 the
-    files of a node cost 360 KiB of memory more, and reads and writes of records are no faster.
+    files of a node cost 360 KiB of memory more, and reads and writes of records are no faster. `statements`: prepared
+    ones that a connection keeps, 1 to 3 KiB each. To put an entry, to hold it and to answer a get of it takes 18 (a
+    test counts them), which is the most for one record; sqlite3 would keep 128, those of the start among them.
     """
 
     max_queue: int = 2048
     max_batch: int = 256
     page_size: int = 1024
+    statements: int = 20
 
 
 class _Job(Generic[T]):
@@ -77,22 +84,27 @@ class Database:
         self._jobs: deque[_Job[Any]] = deque()
         self._wake = trio.Event()
         self._closed = False
-        self._writer = self._open(migrations)
-        # A second connection, so that reads do not wait for a transaction under way; in memory there is only one.
-        self._reader = self._writer
-        if path is not None:
-            try:
-                self._reader = _connect(connect, path, precious)
-            except (sqlite3.Error, OSError) as error:
-                self._writer.close()
-                raise self._unopened(error) from None
+        self._migrations = migrations
+        self._writing = False  # a transaction is under way, in a thread
+        self._opened = None if path is None else self._open(path)
+        self._beside: sqlite3.Connection | None = None
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """The rows of a query, inline. StorageFailed when the disk or the file does not answer."""
         try:
-            return self._reader.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+            connection = self._second() if self._writing else self._writer
+            return connection.execute(sql, parameters).fetchall()
+        except (sqlite3.Error, OSError) as error:
             raise StorageFailed(f"{self._name} cannot be read: {error}") from None
+
+    def stored(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """`read`, but no rows of what is `untouched`, not even the one of a `count(*)`: it is not made for that."""
+        return [] if self.untouched else self.read(sql, parameters)
+
+    @property
+    def untouched(self) -> bool:
+        """A database in memory before its first write, or `read`: there is none yet."""
+        return self._opened is None and not self._closed
 
     def submit(self, operation: Callable[[sqlite3.Connection], T], done: Callable[[T | StorageFailed], object]) -> bool:
         """Queue a write; `done` gets its result after the commit, or why it failed. False when the queue is full."""
@@ -143,8 +155,24 @@ class Database:
         self._closed = True
         while self._jobs:
             self._jobs.popleft().done(StorageFailed(f"{self._name} is closed"))
-        self._reader.close()
-        self._writer.close()
+        for connection in (self._beside, self._opened):
+            if connection is not None:
+                connection.close()
+
+    @property
+    def _writer(self) -> sqlite3.Connection:
+        """The connection that writes, and that reads while nothing is being written."""
+        if self._opened is None:
+            if self._closed:
+                raise sqlite3.ProgrammingError("it is closed")
+            self._opened = self._prepared(None)
+        return self._opened
+
+    def _second(self) -> sqlite3.Connection:
+        """One more, so that a read neither waits for the transaction under way nor sees what that has not committed."""
+        if self._beside is None:
+            self._beside = self._connection(self.path)
+        return self._beside
 
     @property
     def _name(self) -> str:
@@ -159,8 +187,12 @@ class Database:
         if self.path is None:  # no disk to wait for
             results = self._commit(batch)
         else:
-            with trio.CancelScope(shield=True):  # a batch that has begun is finished and reported
-                results = await self._offload(lambda: self._commit(batch))
+            self._writing = True
+            try:
+                with trio.CancelScope(shield=True):  # a batch that has begun is finished and reported
+                    results = await self._offload(lambda: self._commit(batch))
+            finally:
+                self._writing = False
         for job, result in zip(batch, results, strict=True):
             job.done(result)
 
@@ -194,13 +226,11 @@ class Database:
             raise
         return results
 
-    def _open(self, migrations: Sequence[str]) -> sqlite3.Connection:
-        if self.path is None:
-            return self._prepared(migrations)
+    def _open(self, path: Path) -> sqlite3.Connection:
         try:
             if self._precious:
-                _look_at(self._connect, self.path)
-            return self._prepared(migrations)
+                _look_at(self._connect, path)
+            return self._prepared(path)
         except OSError as error:
             raise self._unopened(error) from None
         except (sqlite3.DatabaseError, _Damaged) as error:
@@ -208,22 +238,26 @@ class Database:
                 raise self._unopened(error) from None
             if self._precious:
                 raise DataDirError(
-                    f"{self.path} is damaged ({error}) and is left as it is", hint="restore it from a backup"
+                    f"{path} is damaged ({error}) and is left as it is", hint="restore it from a backup"
                 ) from None
-            aside = self.path.with_name(self.path.name + ".damaged")
+            aside = path.with_name(path.name + ".damaged")
             for suffix in ("", "-wal", "-shm"):
-                source = Path(str(self.path) + suffix)
+                source = Path(str(path) + suffix)
                 if source.exists():
                     source.replace(str(aside) + suffix)
-            self.notes.append(f"{self.path.name} was damaged ({error}); moved to {aside.name}, begun anew")
-            return self._prepared(migrations)
+            self.notes.append(f"{path.name} was damaged ({error}); moved to {aside.name}, begun anew")
+            return self._prepared(path)
 
     def _unopened(self, error: Exception) -> DataDirError:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         return DataDirError(f"{self.path} cannot be opened: {reason}")
 
-    def _prepared(self, migrations: Sequence[str]) -> sqlite3.Connection:
-        connection = _connect(self._connect, self.path, self._precious)
+    def _connection(self, path: Path | None) -> sqlite3.Connection:
+        return _connect(self._connect, path, self._precious, self._settings.statements)
+
+    def _prepared(self, path: Path | None) -> sqlite3.Connection:
+        migrations = self._migrations
+        connection = self._connection(path)
         try:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(migrations):
@@ -233,14 +267,14 @@ class Database:
                 )
             if version == 0:  # of a file that has tables it is what it is
                 connection.execute(f"PRAGMA page_size = {self._settings.page_size}")
-            elif self.path is not None:
+            elif path is not None:
                 _check_pages(connection)
             for number in range(version, len(migrations)):
                 connection.executescript(
                     f"BEGIN IMMEDIATE; {migrations[number]};"
                     f" PRAGMA application_id = {_OURS}; PRAGMA user_version = {number + 1}; COMMIT;"
                 )
-            if self.path is not None:  # written into the file, so only once it is known to be ours
+            if path is not None:  # written into the file, so only once it is known to be ours
                 connection.execute("PRAGMA journal_mode = WAL")
                 # What opening has read is mostly not read again: an idle database gives its pages back.
                 connection.execute("PRAGMA shrink_memory")
@@ -253,10 +287,6 @@ class Database:
 class _Damaged(Exception):
     """What is wrong with the file."""
 
-
-_STATEMENTS = 16
-"""Prepared statements that a connection keeps. The busiest turn, storing an entry, has 13; those that ran once at the
-start go. sqlite3 keeps 128, which cost a node 60 KiB."""
 
 _OURS = int.from_bytes(b"kadn", "big")
 """SQLite's application_id of our files; another program's is not taken for one."""
@@ -301,13 +331,13 @@ def _looks_damaged(error: sqlite3.OperationalError) -> bool:
     return "no such" in text or "already exists" in text or "malformed" in text
 
 
-def _connect(connect: Connect, path: Path | None, precious: bool) -> sqlite3.Connection:
+def _connect(connect: Connect, path: Path | None, precious: bool, statements: int) -> sqlite3.Connection:
     # Used by one thread at a time (the writer's turns are sequential), which is all that SQLite asks for.
     connection = connect(
         ":memory:" if path is None else path,
         isolation_level=None,
         check_same_thread=False,
-        cached_statements=_STATEMENTS,
+        cached_statements=statements,
     )
     try:
         if path is not None:

@@ -47,12 +47,12 @@ class PeerCache:
 
     def seeds(self) -> list[Contact]:
         """The contacts heard of last, newest first."""
-        rows = self._database.read("SELECT packed FROM peers ORDER BY heard DESC LIMIT ?", (self._settings.seeds,))
+        rows = self._database.stored("SELECT packed FROM peers ORDER BY heard DESC LIMIT ?", (self._settings.seeds,))
         return _contacts([packed for (packed,) in rows])
 
     def forgotten(self, live: Container[bytes], rng: random.Random, count: int) -> list[Contact]:
         """Up to `count` contacts by chance that answered once and are not among the `live` IDs now."""
-        rows = self._database.read("SELECT id, packed FROM peers ORDER BY id")
+        rows = self._database.stored("SELECT id, packed FROM peers ORDER BY id")
         gone = [packed for id, packed in rows if id not in live]
         return _contacts(rng.sample(gone, min(count, len(gone))))
 

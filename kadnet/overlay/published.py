@@ -71,7 +71,7 @@ class Published:
         if key in self._read:
             publication = self._read[key]
         else:
-            rows = self._database.read(f"SELECT {_COLUMNS} FROM published WHERE key = ?", (key,))
+            rows = self._database.stored(f"SELECT {_COLUMNS} FROM published WHERE key = ?", (key,))
             publication = None
             with suppress(Malformed):  # a row that the disk has changed is none
                 publication = _publication(rows[0]) if rows else None
@@ -82,8 +82,8 @@ class Published:
 
     def count(self) -> int:
         """How many records of our own are kept up."""
-        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM published WHERE expires_wall > 0")
-        return rows[0][0]
+        rows: list[tuple[int]] = self._database.stored("SELECT count(*) FROM published WHERE expires_wall > 0")
+        return rows[0][0] if rows else 0
 
     async def put_blob(self, data: bytes, lease: int) -> Publication:
         """Keep a blob of our own for `lease` seconds, again if we had it."""
@@ -175,6 +175,8 @@ class Published:
 
     async def sweep(self) -> None:
         """Forget deletions that are so long past that no holder can remember what they took back."""
+        if self._database.untouched:
+            return
         long_ago = self._wall() - FORGET_AFTER
         await self._database.write(
             lambda connection: connection.execute(
@@ -187,7 +189,7 @@ class Published:
 
         A tombstone that was stored once is left to lapse: by then nothing that it takes back can be alive.
         """
-        rows = self._database.read(
+        rows = self._database.stored(
             "SELECT key FROM published WHERE renews <= ? AND (value IS NOT NULL OR replicas = 0)"
             " ORDER BY renews LIMIT ?",
             (self._now(), limit),
@@ -197,8 +199,8 @@ class Published:
     def next_due(self) -> float | None:
         """Seconds until the next of our records falls due, those that are due already left out; None for none."""
         now = self._now()
-        (when,) = self._database.read("SELECT min(renews) FROM published WHERE renews > ?", (now,))[0]
-        return None if when is None else when - now
+        rows = self._database.stored("SELECT min(renews) FROM published WHERE renews > ?", (now,))
+        return rows[0][0] - now if rows and rows[0][0] is not None else None
 
     def _sign(self, kind: int, name_hash: bytes, seq: int, value: bytes | None, lease: int) -> Record:
         expires = int(self._wall()) + lease

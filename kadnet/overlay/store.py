@@ -100,7 +100,7 @@ class RecordStore:
 
     async def open(self) -> None:
         """Work out what is left of each life after the time the node was down."""
-        if self._database.path is None:  # in memory: it begins empty
+        if self._database.untouched:
             return
         now, wall = self._now(), self._wall()
         due = now + self._settings.replicate_every * self._rng.uniform(0.1, 1.0)
@@ -116,7 +116,7 @@ class RecordStore:
         held = self._read.get(key)
         if held is None:
             try:
-                rows = self._database.read(
+                rows = self._database.stored(
                     "SELECT kind, publisher, seq, payload, signature, lapses, cached FROM records WHERE key = ?", (key,)
                 )
             except StorageFailed:
@@ -132,8 +132,8 @@ class RecordStore:
 
     def count(self) -> int:
         """How many records are held."""
-        rows: list[tuple[int]] = self._database.read("SELECT count(*) FROM records")
-        return rows[0][0]
+        rows: list[tuple[int]] = self._database.stored("SELECT count(*) FROM records")
+        return rows[0][0] if rows else 0
 
     def put(
         self,
@@ -185,17 +185,18 @@ class RecordStore:
     async def sweep(self) -> int:
         """Drop what has lapsed, leaving floors, and floors that have done their time. Returns the rows that went."""
         total = 0
-        while True:
+        while not self._database.untouched:
             gone = await self._database.write(partial(self._sweep_chunk, self._moment()))
             self._read.clear()
             total += gone
             if gone < self._settings.sweep_chunk:
-                self.counters.lapsed += total
-                return total
+                break
+        self.counters.lapsed += total
+        return total
 
     def due_for_replication(self, limit: int) -> list[bytes]:
         """Keys held in earnest whose hour has come, the longest waiting first."""
-        rows = self._database.read(
+        rows = self._database.stored(
             "SELECT DISTINCT key FROM records WHERE replicate <= ?1 AND cached = 0 AND lapses > ?1"
             " ORDER BY replicate LIMIT ?2",
             (self._now(), limit),

@@ -46,7 +46,7 @@ class Book:
         self._named: dict[str, Who] = {}
         self._ids: dict[str, bytes] = {}
         self._names: dict[bytes, list[str]] = {}  # of each ID, the first one given in front
-        for row in database.read("SELECT name, id, address, added_at FROM contacts ORDER BY added_at, name"):
+        for row in database.stored("SELECT name, id, address, added_at FROM contacts ORDER BY added_at, name"):
             self._put(BookEntry(*row))
 
     @property

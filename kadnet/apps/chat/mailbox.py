@@ -129,7 +129,7 @@ class Mailbox:
 
     def messages_after(self, number: int, limit: int) -> list[Message]:
         """Up to `limit` messages with higher numbers, in their order."""
-        rows = self._database.read(
+        rows = self._database.stored(
             "SELECT number, id, sender, text, sent_at, received_at FROM messages WHERE number > ?"
             " ORDER BY number LIMIT ?",
             (number, limit),
@@ -185,12 +185,12 @@ class Mailbox:
 
     def recipients(self) -> list[bytes]:
         """Everybody for whom something waits."""
-        rows = self._database.read("SELECT DISTINCT recipient FROM outbox WHERE state = 'queued'")
+        rows = self._database.stored("SELECT DISTINCT recipient FROM outbox WHERE state = 'queued'")
         return [recipient for (recipient,) in rows]
 
     def queued_for(self, recipient: bytes, after: int, limit: int) -> list[Queued]:
         """What waits for one recipient, with numbers above `after`, in the order in which it was sent."""
-        rows = self._database.read(
+        rows = self._database.stored(
             "SELECT number, id, sent_at, text, address FROM outbox"
             " WHERE state = 'queued' AND recipient = ? AND number > ? ORDER BY number LIMIT ?",
             (recipient, after, limit),
@@ -235,12 +235,14 @@ class Mailbox:
 
     def receipt(self, id: bytes) -> Receipt | None:
         """What is known of a message of ours; None when it never was one, or was delivered long ago."""
-        rows = self._database.read("SELECT number, recipient, state, problem, receipt FROM outbox WHERE id = ?", (id,))
+        rows = self._database.stored(
+            "SELECT number, recipient, state, problem, receipt FROM outbox WHERE id = ?", (id,)
+        )
         if not rows:
             return None
         number, recipient, state, problem, receipt = rows[0]
         if state == "queued" and problem is None:
-            problems = self._database.read(
+            problems = self._database.stored(
                 "SELECT problem FROM outbox WHERE state = 'queued' AND recipient = ? AND number < ?"
                 " AND problem IS NOT NULL ORDER BY number DESC LIMIT 1",
                 (recipient, number),
@@ -258,7 +260,7 @@ class Mailbox:
         """The first `limit` that wait numbered above `after`, oldest first; `next_at` is asked for each recipient."""
         problems: dict[bytes, str | None] = {}
         waiting: list[Outgoing] = []
-        for number, id, recipient, text, sent_at, attempts, problem in self._database.read(
+        for number, id, recipient, text, sent_at, attempts, problem in self._database.stored(
             "SELECT number, id, recipient, text, sent_at, attempts, problem FROM outbox"
             " WHERE state = 'queued' AND number > ? ORDER BY number LIMIT ?",
             (after, limit),
@@ -271,7 +273,7 @@ class Mailbox:
         return waiting
 
     def _problem_of(self, recipient: bytes) -> str | None:
-        rows = self._database.read(
+        rows = self._database.stored(
             "SELECT problem FROM outbox WHERE recipient = ? AND state = 'queued' AND problem IS NOT NULL"
             " ORDER BY number LIMIT 1",
             (recipient,),
@@ -280,7 +282,9 @@ class Mailbox:
 
     def counts(self) -> Counts:
         """How many messages there are."""
-        sums = dict(self._database.read("SELECT what, items FROM used WHERE what IN ('inbox', 'queued') AND who = x''"))
+        sums = dict(
+            self._database.stored("SELECT what, items FROM used WHERE what IN ('inbox', 'queued') AND who = x''")
+        )
         return Counts(sums.get("inbox", 0), sums.get("queued", 0))
 
 

@@ -25,7 +25,7 @@ from kadnet.identity.who import Who, parse_who
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import position_bytes
-from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.links import Linked, LinkSettings, OnNotice, OnRequest
 from kadnet.overlay import GetOutcome, OverlaySettings, PingOutcome, PutOutcome, Tuning, ValueEntry
 from kadnet.runtime import Runtime, real_runtime

@@ -16,7 +16,7 @@ from kadnet.identity.address import Address, Endpoint
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import prefix_length
-from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
+from kadnet.kademlia.outcome import LookupOutcome, QueryTrace
 from kadnet.links import Linked
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.wire.keys import Key

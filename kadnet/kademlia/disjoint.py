@@ -20,17 +20,8 @@ from dataclasses import replace
 from functools import partial
 
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import (
-    ARRIVED,
-    ENOUGH,
-    NOBODY_LEFT,
-    STOPPED,
-    Ask,
-    Lookup,
-    LookupOutcome,
-    LookupSettings,
-    QueryTrace,
-)
+from kadnet.kademlia.lookup import Ask, Lookup, LookupSettings
+from kadnet.kademlia.outcome import ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED, LookupOutcome, QueryTrace
 
 MAX_PATHS = 8
 """S/Kademlia's largest; each path costs a whole walk, and is only as good as its share of the contacts known."""

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from kadnet.kademlia.candidates import Candidate, Elsewhere, State, run_out
 from kadnet.kademlia.contact import Contact
+from kadnet.kademlia.outcome import AGREED, ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED, LookupOutcome, QueryTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,48 +61,6 @@ class Ask(NamedTuple):
 
 # Read by the thousand in every walk: a global costs a tenth of an attribute of an enumeration.
 _NEW, _WAITING, _LATE, _ANSWERED, _FAILED = State.NEW, State.WAITING, State.LATE, State.ANSWERED, State.FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class QueryTrace:
-    """One peer of a finished walk, for people: with `hop` 1 the walk began, `rtt` seconds or None.
-
-    `via`: the ID of the peer that named it first, None for whom the walk began with. `path`: on which of several
-    disjoint paths it was asked, from 1; None where there is one path.
-    """
-
-    contact: Contact
-    hop: int
-    attempts: int
-    started: float
-    rtt: float | None
-    state: str
-    brought: int
-    via: bytes | None
-    path: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LookupOutcome:
-    """What a walk found: the live contacts closest to the target, nearest first, and what it took.
-
-    `queries` counts requests sent, `hops` the depth of the deepest answer that was needed, `reason` why it ended.
-    """
-
-    target: int
-    closest: tuple[Contact, ...]
-    queries: int
-    answers: int
-    hops: int
-    reason: str
-    trace: tuple[QueryTrace, ...]
-
-
-ARRIVED = "the closest have all answered"
-ENOUGH = "enough of the closest have answered"
-AGREED = "the very closest agree"
-NOBODY_LEFT = "nobody was left to ask"
-STOPPED = "stopped"
 
 
 class Lookup:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import BITS
-from kadnet.kademlia.lookup import ARRIVED, NOBODY_LEFT, LookupOutcome
+from kadnet.kademlia.outcome import ARRIVED, NOBODY_LEFT, LookupOutcome
 
 SPACE = float(2**BITS)
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from kadnet.errors import Conflict, InputError, Malformed, NotConnected, StorageFailed
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.overlay.nearest import Nearest
 from kadnet.overlay.published import Publication, Published, longest_lease
 from kadnet.overlay.putting import PutMeans, Putting, Tails

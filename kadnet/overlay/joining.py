@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from kadnet.kademlia.keyspace import random_in_bucket
-from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.settings import Tuning
 

@@ -15,7 +15,7 @@ import trio
 from kadnet.errors import Malformed
 from kadnet.kademlia.candidates import State
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
+from kadnet.kademlia.outcome import LookupOutcome, QueryTrace
 from kadnet.overlay.walk import FOUND, Fetched, Means
 from kadnet.wire.kinds import BLOB
 from kadnet.wire.messages import FindValue, Values

@@ -19,8 +19,8 @@ from kadnet.identity.keys import Identity
 from kadnet.kademlia.buckets import BucketView
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.keyspace import position
-from kadnet.kademlia.lookup import LookupOutcome
 from kadnet.kademlia.network_size import NetworkSize
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.kademlia.rtt import NodeRtt
 from kadnet.overlay.archive import Archive, GetOutcome, PutOutcome
 from kadnet.overlay.bootstrap import Bootstrap, BootstrapState, PingOutcome, ping

@@ -13,7 +13,7 @@ from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.disjoint import MAX_PATHS
 from kadnet.kademlia.keyspace import position_bytes
-from kadnet.kademlia.lookup import LookupOutcome
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.overlay.neighbours import Neighbours
 from kadnet.overlay.walk import Walk
 

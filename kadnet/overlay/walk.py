@@ -23,7 +23,8 @@ import trio
 from kadnet.errors import Malformed
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.disjoint import DisjointLookup
-from kadnet.kademlia.lookup import Ask, Lookup, LookupOutcome, LookupSettings
+from kadnet.kademlia.lookup import Ask, Lookup, LookupSettings
+from kadnet.kademlia.outcome import LookupOutcome
 from kadnet.overlay.calls import Call
 from kadnet.overlay.peers import ContactBook
 from kadnet.overlay.rpc import Rpc

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kadnet.kademlia.candidates import State
-from kadnet.kademlia.lookup import ARRIVED, LookupSettings
+from kadnet.kademlia.lookup import LookupSettings
+from kadnet.kademlia.outcome import ARRIVED
 from tests.properties.walkworld import OWN, RTO, Journey, World, truthful, worlds
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import NOBODY_LEFT, Lookup
+from kadnet.kademlia.lookup import Lookup
+from kadnet.kademlia.outcome import NOBODY_LEFT
 from kadnet.lab.model.request import Call
 from kadnet.lab.model.world import Finding
 from kadnet.wire.messages import MAX_CONTACTS

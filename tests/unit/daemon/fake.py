@@ -20,7 +20,7 @@ from kadnet.identity.address import Address, Endpoint
 from kadnet.identity.keys import Identity
 from kadnet.kademlia.buckets import BucketView, EntryView
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import LookupOutcome, QueryTrace
+from kadnet.kademlia.outcome import LookupOutcome, QueryTrace
 from kadnet.links import Linked
 from kadnet.overlay import GetOutcome, PingOutcome, PutOutcome, ValueEntry
 from kadnet.shapes import BootstrapState, Status

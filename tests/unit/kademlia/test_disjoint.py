@@ -6,7 +6,8 @@ import random
 
 from kadnet.kademlia.contact import Contact
 from kadnet.kademlia.disjoint import DisjointLookup
-from kadnet.kademlia.lookup import ARRIVED, NOBODY_LEFT, Lookup, LookupSettings
+from kadnet.kademlia.lookup import Lookup, LookupSettings
+from kadnet.kademlia.outcome import ARRIVED, NOBODY_LEFT
 from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 

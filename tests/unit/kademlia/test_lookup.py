@@ -4,7 +4,8 @@ import pytest
 
 from kadnet.identity.address import Endpoint
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED, Ask, Lookup, LookupSettings
+from kadnet.kademlia.lookup import Ask, Lookup, LookupSettings
+from kadnet.kademlia.outcome import ARRIVED, ENOUGH, NOBODY_LEFT, STOPPED
 from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kadnet.kademlia.lookup import AGREED, ARRIVED, Lookup, LookupSettings
+from kadnet.kademlia.lookup import Lookup, LookupSettings
+from kadnet.kademlia.outcome import AGREED, ARRIVED
 from tests.unit.kademlia.distances import OWN, RTO, peer, peers
 
 SETTINGS = LookupSettings(k=6, parallelism=3, arrived_parallelism=6)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from kadnet.errors import Conflict, InputError, NotConnected
-from kadnet.kademlia.lookup import ENOUGH
+from kadnet.kademlia.outcome import ENOUGH
 from kadnet.lab import EPOCH, run_until
 from kadnet.overlay import OverlaySettings
 from kadnet.overlay.storing import StoreOutcome

@@ -8,7 +8,7 @@ import pytest
 
 from kadnet.host import Host
 from kadnet.kademlia.contact import Contact
-from kadnet.kademlia.lookup import AGREED
+from kadnet.kademlia.outcome import AGREED
 from kadnet.overlay import OverlaySettings
 from kadnet.overlay.archive import GetOutcome
 from kadnet.wire.keys import Key

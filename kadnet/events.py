@@ -42,6 +42,13 @@ class ContactLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PeerBack(Event):
+    """A peer that was waited for (`Host.watch_for`) has answered."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RecordStored(Event):
     """We hold a record for the overlay."""
 

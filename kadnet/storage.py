@@ -15,6 +15,7 @@ instead and never overwritten. What is stored where is for the rooms to say.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -87,6 +88,7 @@ class Database:
         self._migrations = migrations
         self._writing = False  # a transaction is under way, in a thread
         self._opened = None if path is None else self._open(path)
+        self._file = self._place()
         self._beside: sqlite3.Connection | None = None
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
@@ -95,7 +97,8 @@ class Database:
             connection = self._second() if self._writing else self._writer
             return connection.execute(sql, parameters).fetchall()
         except (sqlite3.Error, OSError) as error:
-            raise StorageFailed(f"{self._name} cannot be read: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise StorageFailed(f"{self._name} cannot be read: {reason}") from None
 
     def stored(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """`read`, but no rows of what is `untouched`, not even the one of a `count(*)`: it is not made for that."""
@@ -171,8 +174,26 @@ class Database:
     def _second(self) -> sqlite3.Connection:
         """One more, so that a read neither waits for the transaction under way nor sees what that has not committed."""
         if self._beside is None:
-            self._beside = self._connection(self.path)
+            self._still_there()
+            beside = self._connection(self.path)
+            try:
+                self._still_there()
+            except OSError:
+                beside.close()
+                raise
+            self._beside = beside
         return self._beside
+
+    def _still_there(self) -> None:
+        """A path may lead to another file by now, or to none, which SQLite would make. OSError then."""
+        if self._place() != self._file:
+            raise OSError(errno.ESTALE, "another file is in its place; stop the node and look at its directory")
+
+    def _place(self) -> tuple[int, int] | None:
+        if self.path is None:
+            return None
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
 
     @property
     def _name(self) -> str:

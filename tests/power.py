@@ -212,6 +212,9 @@ def table(verdicts: Sequence[Verdict]) -> list[str]:
 
 def main(wanted: Sequence[str]) -> int:
     """Do every row that was asked for. The exit code of `make power`."""
+    if {"-h", "--help"} & set(wanted):
+        print(__doc__)
+        return 0
     try:
         rows = parse((ROOT / ROWS).read_text("utf-8"))
     except BadRows as error:

@@ -24,6 +24,7 @@ from kadnet.events import (
     LinkDown,
     LinkRefused,
     LinkUp,
+    PeerBack,
 )
 from kadnet.identity.nodeid import short
 
@@ -139,6 +140,8 @@ def _write(event: Event, log: FilteringBoundLogger) -> None:
             log.warning("bootstrap address did not help", address=event.address, reason=event.reason)
         case ContactAdded():
             log.debug("contact added", id=short(event.peer), endpoint=event.endpoint)
+        case PeerBack():
+            log.debug("back", id=short(event.peer))
         case ContactLost():
             log.debug("contact lost", id=short(event.peer), endpoint=event.endpoint)
 

@@ -16,7 +16,7 @@ from kadnet.storage import Database
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 """Of an app and of its database."""
-_MOST = 32  # databases of a node: each is two connections, and files that are open
+_MOST = 32  # databases of a node: each is up to two connections, and files that are open
 
 
 class Databases:

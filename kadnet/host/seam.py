@@ -112,6 +112,13 @@ class Host:
         """Where a node can be reached, or None. `paths`: as in `Node.lookup`."""
         return await self.overlay.find(node_id, paths=paths)
 
+    def watch_for(self, node_id: bytes) -> None:
+        """Say `PeerBack` (`kadnet.events`) once, when this node next answers one of ours over UDP.
+
+        For who could not reach it and would try again sooner than planned. At most 1,024 are waited for.
+        """
+        self.overlay.neighbours.watch_for(node_id)
+
     # --- what happens
 
     def events(self, *kinds: type[Event], size: int = 256) -> AbstractAsyncContextManager[AsyncIterator[Event]]:

@@ -241,7 +241,7 @@ class Lookup:
         if elsewhere is not None and elsewhere.others:
             elsewhere.earlier[candidate.contact] = candidate.asked_at
             candidate.contact = elsewhere.others.pop(0)
-            candidate.attempt = 0
+            candidate.attempt = candidate.excused = 0
             candidate.state = _NEW
 
     def _back_to(self, candidate: Candidate, elsewhere: Elsewhere, contact: Contact) -> None:

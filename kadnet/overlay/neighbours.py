@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from kadnet.bounded import Bounded
 from kadnet.errors import StorageFailed
-from kadnet.events import ContactAdded, ContactLost, Events
+from kadnet.events import ContactAdded, ContactLost, Events, PeerBack
 from kadnet.identity.address import Endpoint, family, text
 from kadnet.kademlia.buckets import UNSCHEDULED, BucketView, Change, ChangeKind
 from kadnet.kademlia.contact import Contact
@@ -49,16 +50,17 @@ class Neighbours:
         settings: TableSettings,
         contact_cache: ContactCacheSettings,
         settle: float,
+        max_awaited: int,
         ping: Callable[[Contact, int], object],
         question: Callable[[Contact, int, Callable[[list[Contact], float], object]], object],
         within_budget: Callable[[Endpoint, float], bool],
         met: Callable[[], object],
         lonely: Callable[[], object],
     ) -> None:
-        """`settle`: seconds from a change to its write. `ping(contact, attempts)`: ask it, and tell us what came.
-        `question(contact, target, told)`: ask it for the neighbours of a position instead; `told(contacts, now)` is
-        called with those it names.
+        """`settle`: seconds from a change to its write. `max_awaited`: see `watch_for`.
 
+        `ping(contact, attempts)`: ask it, and tell us what came. `question(contact, target, told)`: ask it for the
+        neighbours of a position instead; `told(contacts, now)` is called with those it names.
         `met()` is called for every contact that comes, `lonely()` when the only one left does not answer.
         """
         self.counters = NeighbourCounters()
@@ -78,6 +80,7 @@ class Neighbours:
         self._handles: dict[int, Handle[PingAction]] = {
             number: pump.add(table, self._revalidate) for number, table in self._tables.items()
         }
+        self._awaited: Bounded[bytes, None] = Bounded(max_awaited)
         self._save_timer: Timer | None = None
         self._silent: set[int] = set()  # families whose last contact, which is never evicted, does not answer
 
@@ -156,12 +159,19 @@ class Neighbours:
         except StorageFailed:
             return []
 
+    def watch_for(self, peer_id: bytes) -> None:
+        """Publish `PeerBack` when this peer answers next. One that asks us from where it stands is asked at once."""
+        self._awaited[peer_id] = None
+
     # Hearing.
 
     def answered(self, contact: Contact, rtt: float, serves: bool, now: float) -> None:
         """A request of ours was answered. Who does not serve enters no table, and leaves it."""
         number = contact.family
         table = self._tables[number]
+        if contact.id in self._awaited:
+            del self._awaited[contact.id]
+            self._events.publish(PeerBack(now, contact.id))
         if serves:
             if number in self._silent:
                 self._silent.discard(number)
@@ -190,6 +200,8 @@ class Neighbours:
         table = self._tables[number]
         known = table.get(peer.id)
         if known is not None and known.endpoint == source:
+            if peer.id in self._awaited and self._within_budget(source, now):
+                self._ping(known, 1)
             return
         contact = peer.at(source)
         if contact.scope < 0 or not source.port:

@@ -90,7 +90,6 @@ class Overlay:
 
         # No quota within the scope of our own listen address, unless that is public.
         self._waive_scope = own_scope if own_scope < 2 else -1
-        table_settings = replace(tuning.table, waive_scope=self._waive_scope)
         self.neighbours = Neighbours(
             identity.public,
             runtime,
@@ -98,9 +97,10 @@ class Overlay:
             events,
             PeerCache(peers, tuning.peer_cache, runtime.wall),
             families=[family(socket.local) for socket in sockets],
-            settings=table_settings,
+            settings=replace(tuning.table, waive_scope=self._waive_scope),
             contact_cache=tuning.contact_cache,
             settle=tuning.peer_cache.settle,
+            max_awaited=tuning.peers.max_awaited,
             ping=self._ping,
             question=self._question,
             within_budget=lambda source, at: self.rpc.within_budget(source, at),

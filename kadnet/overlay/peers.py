@@ -28,11 +28,13 @@ nodes of a process share them, since they are facts."""
 @dataclass(frozen=True, slots=True)
 class PeerSettings:
     """`max_asked`: twice the fullest routing table. `max_strangers`: who may have asked us in the last moments.
-    `per_host`: contacts at one public address that are taken from one answer, as many as a bucket takes."""
+    `per_host`: contacts at one public address that are taken from one answer, as many as a bucket takes.
+    `max_awaited`: peers whose next answer somebody waits for; past that the one waited for longest is not."""
 
     max_asked: int = 8192
     max_strangers: int = 1024
     per_host: int = 2
+    max_awaited: int = 1024
 
 
 class Peer:

@@ -158,7 +158,8 @@ class Walk:
         if quorum >= settings.k or self._kind in (None, BLOB):
             return 0
         rpc, now = self._means.rpc, self._means.now()
-        nearest = nsmallest(quorum, known, key=lambda contact: contact.position ^ target)
+        distinct = {contact.id: contact for contact in known}.values()  # the table names some of the cache again
+        nearest = nsmallest(quorum, distinct, key=lambda contact: contact.position ^ target)
         return quorum if len(nearest) == quorum and all(rpc.is_near(contact, now) for contact in nearest) else 0
 
     async def run(self) -> LookupOutcome:

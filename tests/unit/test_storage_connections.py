@@ -128,6 +128,29 @@ async def test_a_second_connection_that_fails_fails_that_read_alone(tmp_path: Pa
     database.close()
 
 
+@pytest.mark.parametrize("by_then", ["moved", "another", "gone"])
+async def test_a_second_connection_is_never_one_to_another_file(tmp_path: Path, by_then: str) -> None:
+    """The directory was moved while the database was open, and perhaps another node now lives in its place."""
+    home, path = tmp_path / "home", tmp_path / "home" / "rows.db"
+    home.mkdir()
+    other = None
+    async with under_way(path, Connections()) as database:
+        if by_then == "gone":
+            path.unlink()
+        else:
+            home.rename(tmp_path / "elsewhere")
+        if by_then == "another":
+            home.mkdir()
+            other = Database(path, MIGRATIONS, offload=Disk())
+        with pytest.raises(StorageFailed, match=r"rows\.db cannot be read: (another file|No such file)"):
+            rows(database)
+        assert path.exists() == (by_then == "another")
+    assert rows(database) == [1, 2]
+    for opened in (database, other):
+        if opened is not None:
+            opened.close()
+
+
 @pytest.mark.parametrize("place", ["rows.db", None])
 def test_a_connection_keeps_as_many_statements_as_the_settings_say(place: str | None, tmp_path: Path) -> None:
     connections = Connections()

@@ -20,7 +20,7 @@ from kadnet.apps.chat.protocol import Body
 from kadnet.apps.chat.settings import ChatSettings
 from kadnet.bounded import Bounded
 from kadnet.errors import InputError, KadnetError, Malformed, NotFound, PeerRefused, PeerUnreachable, StorageFailed
-from kadnet.events import ContactAdded, LinkUp
+from kadnet.events import ContactAdded, LinkUp, PeerBack
 from kadnet.identity.address import Address, parse_address
 from kadnet.identity.text import printable
 from kadnet.metrics import Reasons
@@ -89,7 +89,7 @@ class Delivery:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled. What waited before this process is tried at once."""
-        async with self._host.events(ContactAdded, LinkUp) as stream, trio.open_nursery() as nursery:
+        async with self._host.events(ContactAdded, LinkUp, PeerBack) as stream, trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 await nursery.start(self._pump.run)
@@ -97,7 +97,7 @@ class Delivery:
                 self._handle.kick()
                 task_status.started()
                 async for event in stream:
-                    if isinstance(event, ContactAdded):
+                    if isinstance(event, ContactAdded | PeerBack):
                         self.heard(event.peer, event.at, unasked=False)
                     elif isinstance(event, LinkUp):
                         self.heard(event.peer, event.at, unasked=not event.dialed)
@@ -221,6 +221,8 @@ class Delivery:
                 raise Malformed("signature")
         except (KadnetError, Malformed) as error:
             self._counters.add("bad-receipt" if isinstance(error, Malformed) else "failed")
+            if not isinstance(error, PeerRefused | Malformed):
+                self._host.watch_for(recipient)
             return error
         at = protocol.unix_seconds(self._host.runtime.wall())
         await self._mailbox.delivered(body.id, recipient, proof, at, self._told_delivered)

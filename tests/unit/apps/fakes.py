@@ -121,6 +121,7 @@ class FakeHost:
         )
         self.opened: Database | None = None
         self.reasons = Reasons()
+        self.watched: list[bytes] = []
         self._wire = wire
         self._identity = who
         self._nursery = nursery
@@ -132,6 +133,9 @@ class FakeHost:
     def handle(self, protocol: str, on_request: OnRequest, *, concurrent: int = 16, max_body: int = 65_536) -> None:
         assert concurrent <= 16
         self._handlers[protocol] = on_request, max_body
+
+    def watch_for(self, node_id: bytes) -> None:
+        self.watched.append(node_id)
 
     async def request(self, who: bytes | Address, protocol: str, body: bytes) -> bytes:
         return await self._wire.carry(self, who, protocol, body)

@@ -105,6 +105,19 @@ async def test_everybody_is_asked_where_one_of_the_quorum_is_no_witness(lab: Lab
 
 
 @in_lab
+@pytest.mark.parametrize("far", range(QUORUM))
+async def test_everybody_is_asked_at_once_where_one_of_the_quorum_is_far(lab: Lab, far: int) -> None:
+    """Whom the table knows the contact cache knows as well: nobody counts twice."""
+    asker, holders = await among(lab)
+    asker.overlay.neighbours.named([holder.peer.contact for holder in holders], asker.runtime.now())
+    asker.overlay.rpc._peers.to_ask(holders[far].peer.contact.id).fastest = 0.1
+    outcome, asked = await got(asker, holders)
+    assert asked == [True] * K
+    assert outcome.walk is not None
+    assert outcome.walk.reason != AGREED
+
+
+@in_lab
 async def test_that_nobody_of_the_quorum_has_anything_proves_nothing(lab: Lab) -> None:
     asker, holders = await among(lab)
     for holder in holders[:-1]:

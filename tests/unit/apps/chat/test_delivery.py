@@ -12,7 +12,7 @@ import trio.testing
 
 from kadnet.apps.chat import ChatSettings
 from kadnet.errors import StorageFailed
-from kadnet.events import ContactAdded, Event, Joined, LinkDown, LinkUp
+from kadnet.events import ContactAdded, Event, Joined, LinkDown, LinkUp, PeerBack
 from kadnet.identity.address import Address
 from kadnet.storage import Database
 from tests.unit.apps.fakes import Person, Wire, open_chat
@@ -64,6 +64,7 @@ async def tired(wire: Wire, alice: Person, bob: Person) -> None:
     "event",
     [
         ContactAdded(71.0, BOB, "192.0.2.1:7420"),
+        PeerBack(71.0, BOB),
         LinkUp(71.0, BOB, dialed=True),
         LinkUp(71.0, BOB, dialed=False),
     ],
@@ -96,6 +97,21 @@ async def test_signs_of_life_of_others_and_ends_of_links_are_none() -> None:
             alice.host.publish(event)
         await trio.sleep(1)
         assert bob.texts() == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_who_cannot_be_reached_is_watched_for_and_who_refuses_is_not(refused: bool) -> None:
+    @on_virtual_time
+    async def play() -> None:
+        wire = Wire(refused={"bob": "full"}) if refused else Wire(unreachable={"bob"})
+        async with open_chat(wire, "alice", settings=EXACT) as alice, open_chat(wire, "bob") as bob:
+            await alice.chat.send(bob.id, "hello")
+            await trio.sleep(5)
+            tries = len(wire.times("bob"))
+            assert tries > 1
+            assert alice.host.watched == ([] if refused else [bob.id] * tries)
+
+    play()
 
 
 @on_virtual_time

@@ -152,7 +152,7 @@ class Goal:
 
 
 GOALS = [
-    Goal("sealed RPC/s ÷ bare unsealed loop", "ping", "bare", at_least=0.55),
+    Goal("sealed RPC/s ÷ bare unsealed loop", "ping", "bare", at_least=0.65),
     Goal("the same with a task for each call", "tasks", "bare", beside="ping"),
     Goal("sealed RPC/s ÷ `kademlia`'s plaintext ping", "ping", "kademlia", at_least=1.5),
     Goal("notices of 1 KiB/s ÷ bare trio TCP", "messages", "bare", at_least=0.4),

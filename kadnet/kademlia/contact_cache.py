@@ -160,7 +160,7 @@ class ContactCache:
 
     def explore(self, now: float, rng: Random) -> tuple[Contact, int] | None:
         """Whom to ask beside a contact that is due for a ping, and about which place: who stands nearest to an empty
-        one knows who else does. Mostly None where such questions bring nothing new, and after a while without walks."""
+        one knows who else does. Mostly None where such questions bring nothing new, always in a node out of use."""
         settings = self._settings
         if now - self._used_at > settings.curious:
             return None

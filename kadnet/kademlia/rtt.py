@@ -17,17 +17,17 @@ from dataclasses import dataclass
 ALPHA = 1 / 8  # RFC 6298 (2.3)
 BETA = 1 / 4
 WITHIN_WEIGHT = 1 / 32  # the running mean of deviations remembers about the last 32
-SECOND = 1.5  # usual round trips for an answer to a retransmission, at most
 
 
 @dataclass(frozen=True, slots=True)
 class RtoSettings:
-    """Bounds of a timeout, in seconds."""
+    """Bounds of a timeout, in seconds. `second`: usual round trips for an answer to a retransmission, at most."""
 
     initial: float = 0.5  # before any sample: geth's respTimeout for discv4
     floor: float = 0.1  # an event loop under load is late by tens of milliseconds: below this we would fail the living
     ceiling: float = 2.0  # a peer slower than this is of no use in a lookup
     granularity: float = 0.01  # RFC 6298's clock granularity G: the least slack over srtt
+    second: float = 1.5  # a complete set comes some 7 % sooner than with 2 (docs/decisions/0024)
 
 
 class RttEstimate:
@@ -88,9 +88,10 @@ class NodeRtt:
     def second(self, peer: RttEstimate | None) -> float:
         """Seconds to wait once more, when the timeout of `peer` has run out and the request was sent again.
 
-        One and a half of its usual round trips at most: what a timeout has beyond those is there because little is
+        A few of its usual round trips at most: what a timeout has beyond those is there because little is
         known of the peer, and has been waited for once (docs/decisions/0024).
         """
+        settings = self._settings
         usual = peer.srtt if peer is not None and peer.srtt is not None else self.overall.srtt
         timeout = self.timeout(peer)
-        return timeout if usual is None else min(timeout, max(SECOND * usual, self._settings.floor))
+        return timeout if usual is None else min(timeout, max(settings.second * usual, settings.floor))

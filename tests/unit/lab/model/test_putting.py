@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,15 @@ def test_walks_of_before_the_network_grew_do_not_count_beside_a_full_table() -> 
         node.table.answered(world.contact(number), 0.05, 0.0)
     assert node.network_size() is None
     assert not node.is_among_closest(1, 16)
+
+
+def test_who_puts_is_in_use_and_explores() -> None:
+    """As in the real overlay."""
+    world = World(1, Constant(0.05), 0.0)
+    node, rng = Node(world, "n0", world.contact(0), Tuning()), random.Random(1)
+    assert [node.cache.question(0.0, rng) for _ in range(20)] == [None] * 20
+    node.put(1 << 200, lambda: None)
+    assert any(node.cache.question(0.0, rng) is not None for _ in range(20))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -78,7 +78,8 @@ def test_a_script_that_fails_is_told_by_its_own_last_words() -> None:
 
 
 def test_the_driver_of_kadnet_brings_back_what_it_put() -> None:
-    (line,) = run([sys.executable, "-m", "benchmarks.peers.peer_kadnet", "overlay", "24", "10"], {}, limit=120)
+    # Of few values the one who asks may hold each itself: of ten, once in some fifty runs.
+    (line,) = run([sys.executable, "-m", "benchmarks.peers.peer_kadnet", "overlay", "24", "40"], {}, limit=120)
     assert 12 <= line["copies"] <= 16  # on a busy machine a holder may be late with its acknowledgement
     assert [each["right"] == each["asked"] > 0 for each in line["flight"]] == [True] * 3
 
